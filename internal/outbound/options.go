@@ -1,0 +1,36 @@
+package outbound
+
+import (
+	"context"
+	"net"
+	"time"
+)
+
+// Config is what users set, once under [network] and again where a registry or
+// a receiver differs.
+type Config struct {
+	CAFile  string   // PEM, added to the system's roots
+	Proxy   string   // URL; empty: HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment
+	NoProxy []string // hosts, suffixes or CIDRs that are reached directly
+}
+
+// Options make one client.
+type Options struct {
+	Config
+	// Host is the host[:port] that the user wrote. It may have any address but
+	// an unspecified or multicast one; other hosts that it sends us to (a token
+	// realm, a redirect) may be private or loopback only when Host itself is,
+	// and never link-local unless Host itself is.
+	Host string
+	// Redirects is how many are followed; 0 hands a 3xx back as the answer.
+	// A redirect from https to http is refused, and Authorization never
+	// follows to another scheme, host or port.
+	Redirects int
+	// Timeout bounds a whole request with its answer; 0: 30 s.
+	Timeout time.Duration
+	// Connections kept per host when HTTP/2 is not offered; 0: 2.
+	Connections int
+	// Dial replaces the network, for tests; the address check still sees the
+	// address of the connection it returns.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}

@@ -1,0 +1,96 @@
+package watcher
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+)
+
+// DockerHub is the canonical name of Docker Hub's registry. Its other names
+// (index.docker.io, registry-1.docker.io, registry.hub.docker.com) mean the
+// same registry and are rewritten to it.
+const DockerHub = "docker.io"
+
+// Target is one image reference that we watch, and what we want to know of it.
+type Target struct {
+	// Ref is the canonical name, such as docker.io/library/python:3.13-slim.
+	Ref string
+	// Platforms are the wanted ones, normalized (linux/amd64, linux/arm/v7),
+	// sorted, without repeats; never empty.
+	Platforms []string
+	// Every is how often to look, at least a second.
+	Every time.Duration
+	// Labels are the user's; routes match them. Values are sorted.
+	Labels map[string][]string
+}
+
+// Reference is a canonical image reference with a tag.
+type Reference struct {
+	Host       string // as in image names: docker.io, ghcr.io, localhost:5000
+	Repository string // without the host: library/alpine
+	Tag        string
+}
+
+// String is the canonical form, host/repository:tag.
+func (r Reference) String() string { return r.Host + "/" + r.Repository + ":" + r.Tag }
+
+// Name is the reference without its tag.
+func (r Reference) Name() string { return r.Host + "/" + r.Repository }
+
+// Short is the form people write: python:3.13-slim, nginx/nginx:1,
+// ghcr.io/acme/base:main. A tag is always part of it.
+func (r Reference) Short() string {
+	n := r.Name()
+	n = strings.TrimPrefix(n, DockerHub+"/library/")
+	return strings.TrimPrefix(n, DockerHub+"/") + ":" + r.Tag
+}
+
+// ParseReference reads an image reference as people write it and makes it
+// canonical: alpine is docker.io/library/alpine:latest. A reference by digest
+// is refused: a digest never moves, so there is nothing to watch.
+func ParseReference(s string) (Reference, error) {
+	if strings.Contains(s, "@") {
+		return Reference{}, fmt.Errorf("image %q: a digest never moves; write the tag to watch", s)
+	}
+	tag, err := name.NewTag(s, name.WithDefaultTag("latest"))
+	if err != nil {
+		return Reference{}, fmt.Errorf("image %q: %w", s, err)
+	}
+	host, repo := tag.RegistryStr(), tag.RepositoryStr()
+	if canonicalHost(host) == DockerHub {
+		host = DockerHub
+		if !strings.Contains(repo, "/") {
+			repo = "library/" + repo
+		}
+	}
+	return Reference{Host: host, Repository: repo, Tag: tag.TagStr()}, nil
+}
+
+// Canonical is [ParseReference] for callers that want the name alone.
+func Canonical(s string) (string, error) {
+	r, err := ParseReference(s)
+	if err != nil {
+		return "", err
+	}
+	return r.String(), nil
+}
+
+// Short shortens a canonical reference for people; what is not a reference
+// (the ref of a host's event, say) comes back as it is.
+func Short(ref string) string {
+	r, err := ParseReference(ref)
+	if err != nil || !strings.Contains(ref, ":") && !strings.Contains(ref, "/") {
+		return ref
+	}
+	return r.Short()
+}
+
+func canonicalHost(h string) string {
+	switch h {
+	case "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com", DockerHub, "":
+		return DockerHub
+	}
+	return h
+}
