@@ -55,8 +55,9 @@ type Event struct {
 	Ref  string    `json:"ref"` // canonical; for a host's event the host, for a receiver's the lane
 	Seq  uint64    `json:"seq,omitempty"`
 	At   time.Time `json:"at"`
-	// Old and New are set for changed; New alone for baseline. Platforms of
-	// New that did not move are those whose digest equals Old's.
+	// Old and New are set for changed; New alone for baseline; Old alone, what
+	// was last told, for gone. Platforms of New that did not move are those
+	// whose digest equals Old's.
 	Old *Snapshot `json:"old,omitempty"`
 	New *Snapshot `json:"new,omitempty"`
 	// Platforms are the wanted platforms that moved (changed) or are concerned

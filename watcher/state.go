@@ -35,7 +35,8 @@ type State struct {
 	// Current is what was last told, or the baseline.
 	Current *Snapshot `json:"current,omitempty"`
 	// Pending is a moved projection that has not settled, PendingSince when
-	// the first of its moves was seen, MovedAt the last.
+	// the first of its moves was seen, MovedAt the last. While platforms are
+	// awaited the two times are of the moves of the others, if there are any.
 	Pending      *Snapshot `json:"pending,omitempty"`
 	PendingSince time.Time `json:"pending_since,omitzero"`
 	MovedAt      time.Time `json:"moved_at,omitzero"`
@@ -77,10 +78,11 @@ type Health struct {
 }
 
 // Quiet reports whether a look that finds the digest last seen can change
-// nothing: the target is known, healthy, and nothing is pending or awaited.
+// nothing: the target is known, healthy, nothing is pending or awaited, and
+// every absence was told.
 func (s State) Quiet() bool {
 	return s.Current != nil && s.Pending == nil && len(s.Awaiting) == 0 &&
-		len(s.MissingSince) == 0 && s.Health.Failures == 0 && !s.Health.Told && !s.Health.Gone
+		len(s.MissingSince) == len(s.MissingTold) && s.Health.Failures == 0 && !s.Health.Told && !s.Health.Gone
 }
 
 // Look is what one look found. Exactly one of Err and Digest is set.

@@ -11,16 +11,18 @@ import (
 type Config struct {
 	CAFile  string   // PEM, added to the system's roots
 	Proxy   string   // URL; empty: HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment
-	NoProxy []string // hosts, suffixes or CIDRs that are reached directly
+	NoProxy []string // hosts, suffixes or CIDRs reached directly; localhost and loopback always are
 }
 
 // Options make one client.
 type Options struct {
 	Config
 	// Host is the host[:port] that the user wrote. It may have any address but
-	// an unspecified or multicast one; other hosts that it sends us to (a token
-	// realm, a redirect) may be private or loopback only when Host itself is,
-	// and never link-local unless Host itself is.
+	// an unspecified or multicast one. Other hosts that it sends us to (a token
+	// realm, a redirect) may be private only when Host itself is private or
+	// loopback, loopback or link-local only when Host itself is. What goes
+	// through a proxy is resolved by the proxy, so there only addresses written
+	// as such can be judged; the proxy itself may be anywhere.
 	Host string
 	// Redirects is how many are followed; 0 hands a 3xx back as the answer.
 	// A redirect from https to http is refused, and Authorization never

@@ -102,6 +102,8 @@ func (l Lane) Failing() bool { return !l.FailingSince.IsZero() }
 
 // Settlement is what follows from one attempt.
 type Settlement struct {
+	// Lane replaces what is kept of the lane; one without a name changes
+	// nothing there.
 	Lane Lane
 	// Release makes rows that wait for their own schedule after failures due
 	// now.
@@ -170,6 +172,9 @@ func Classify(err error) (Outcome, time.Duration) {
 	return Retry, 0
 }
 
-type panicError struct{ value any }
+type panicError struct {
+	value any
+	stack []byte // for the log only
+}
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }

@@ -13,3 +13,12 @@ type Query struct {
 	EventKey string
 	Limit    int // at most 1000; 0 means 1000
 }
+
+// Counts sums up a store of deliveries.
+type Counts struct {
+	Waiting, Dead, Delivered, Skipped, Superseded int
+	// Oldest is when the oldest waiting row was created; zero when none waits.
+	Oldest time.Time
+	// Bytes is the size of the store on disk.
+	Bytes int64
+}

@@ -1,5 +1,9 @@
-// Package text makes untrusted text harmless and numbers readable: escaping
-// for Slack and the terminal, control and bidi characters taken out, cutting
-// by rune, short digests, ages. Labels, annotations, tags and error texts of
-// registries are untrusted.
+// Package text makes untrusted text harmless and durations readable. Labels,
+// annotations, tags and error texts of registries and receivers are untrusted.
+//
+//   - [Plain] makes one harmless line of anything: for terminals, log lines and
+//     plain-text fields. Everything untrusted passes through it first.
+//   - [EscapeSlack] is for text that goes into Slack's mrkdwn after that.
+//   - [Cut] bounds a length in runes and shows that it did.
+//   - [Age], [Compact] and [Span] say how long something took or is ago.
 package text

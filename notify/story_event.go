@@ -1,0 +1,148 @@
+package notify
+
+import (
+	"basewatch/internal/outbox"
+	"basewatch/internal/text"
+	"basewatch/watcher"
+)
+
+// tell makes the story of one delivery. full adds what only some want to see.
+func tell(d outbox.Delivery, instance string, full bool) story {
+	s := storyOf(d, full)
+	short, why := late(d.Outage, d.Receiver)
+	s.Late = short
+	s.Foot = append(s.Foot, joined(
+		line{say("you get this by "), fact(d.Route)},
+		line{fact(d.Event.Handle())},
+		line{fact(instance)},
+	))
+	if why != nil {
+		s.Foot = append([]line{why}, s.Foot...)
+	}
+	return s
+}
+
+func storyOf(d outbox.Delivery, full bool) story {
+	e := d.Event
+	switch e.Kind {
+	case watcher.Changed:
+		return changedStory(d, full)
+	case watcher.Baseline:
+		return baselineStory(e)
+	case watcher.Failing, watcher.Recovered, watcher.Gone, watcher.Incomplete:
+		return healthStory(e)
+	case watcher.ReceiverFailing, watcher.ReceiverRecovered:
+		return receiverStory(e)
+	case watcher.ConfigRefused:
+		return story{Title: "Configuration refused", Body: []line{
+			{fact(e.Reason)},
+			{say("The old configuration stays in force. Correct the line, then see what "), fact("basewatch config check"), say(" says.")},
+		}}
+	case watcher.Test:
+		return story{Title: "Test message", Body: []line{
+			{say("Somebody asked for it with "), fact("basewatch test " + e.Receiver), say(". Nothing has changed, and this receiver works.")},
+		}}
+	}
+	return otherStory(e)
+}
+
+// otherStory is for kinds that nothing sends yet.
+func otherStory(e watcher.Event) story {
+	s := story{Title: name(e) + ": " + string(e.Kind)}
+	if e.Reason != "" {
+		s.Body = []line{{fact(e.Reason)}}
+	}
+	return s
+}
+
+func baselineStory(e watcher.Event) story {
+	s := story{Title: name(e) + ": first sight"}
+	if e.New != nil {
+		s.Body = append(s.Body, append(line{fact(e.New.Index), say(" · ")}, listed(platforms(e.New), 8)...))
+	}
+	s.Body = append(s.Body, line{say("A first sight is a baseline, not a change.")})
+	return s
+}
+
+func healthStory(e watcher.Event) story {
+	s := story{}
+	image := e.Ref != watcher.Short(e.Ref)
+	switch e.Kind {
+	case watcher.Failing:
+		s.Title = name(e) + " is failing"
+		s.Body = []line{reason(e), sinceLine(e, "No look has succeeded since ")}
+	case watcher.Gone:
+		s.Title = name(e) + " is gone"
+		s.Body = []line{
+			{say("The tag was deleted from its registry. Move to another tag, or take it out of [[watch]].")},
+			reason(e), sinceLine(e, "First missed "),
+		}
+	case watcher.Incomplete:
+		s.Title = name(e) + " is incomplete"
+		s.Body = []line{
+			append(line{say("The tag no longer has ")}, listed(e.Platforms, 8)...),
+			{say("What was last known of it stands; nothing else is held up by this.")},
+			sinceLine(e, "Absent since "),
+		}
+	default: // recovered
+		s.Title = name(e) + " works again"
+		s.Body = []line{sinceLine(e, "It was failing since ")}
+	}
+	if e.Kind != watcher.Recovered {
+		command := "basewatch status --problems"
+		if image {
+			command = "basewatch explain " + watcher.Short(e.Ref)
+		}
+		s.Body = append(s.Body, line{say("More: "), fact(command)})
+	}
+	return s
+}
+
+func receiverStory(e watcher.Event) story {
+	if e.Kind == watcher.ReceiverRecovered {
+		return story{Title: name(e) + " takes messages again", Body: []line{
+			sinceLine(e, "It was failing since "),
+			{say("What was waiting has been sent or is being sent.")},
+		}}
+	}
+	return story{Title: name(e) + " does not take messages", Body: []line{
+		reason(e),
+		sinceLine(e, "Failing since "),
+		{say("What it should get is kept and sent when it works again. See "), fact("basewatch deliveries --receiver " + e.Ref),
+			say("; to try now: "), fact("basewatch retry " + e.Ref)},
+	}}
+}
+
+// reason is what is wrong: the class, which is ours, and the text, which is
+// not.
+func reason(e watcher.Event) line {
+	var l line
+	if e.Problem != "" {
+		l = append(l, say("%s", e.Problem))
+	}
+	if e.Reason != "" {
+		if len(l) > 0 {
+			l = append(l, say(": "))
+		}
+		l = append(l, fact(e.Reason))
+	}
+	return l
+}
+
+func sinceLine(e watcher.Event, words string) line {
+	if e.Since.IsZero() {
+		return nil
+	}
+	l := line{say("%s%s", words, clock(e.Since))}
+	if d := e.At.Sub(e.Since); d > 0 {
+		l = append(l, say(" (%s)", text.Span(d)))
+	}
+	return l
+}
+
+// nameLimit bounds a name in a title, in runes, so that what happened to it is
+// still seen.
+const nameLimit = 90
+
+// name is what an event is about, for a title.
+func name(e watcher.Event) string { return text.Plain(watcher.Short(e.Ref), nameLimit) }

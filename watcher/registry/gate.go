@@ -1,0 +1,231 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"basewatch/watcher"
+)
+
+const (
+	// pausePatience is the longest pause that a look sits out. A longer one
+	// fails it as throttled, with the time to come back.
+	pausePatience = 10 * time.Second
+	// unsaidPause is the pause after a 429 that names no time; it doubles with
+	// each further one, up to unsaidPauseMax.
+	unsaidPause    = time.Minute
+	unsaidPauseMax = 30 * time.Minute
+)
+
+// gate lets requests to one host begin: so many in flight, so many in a minute,
+// none during a pause. After a pause it opens slowly, from one in flight.
+type gate struct {
+	host string
+	max  int
+
+	mu       sync.Mutex
+	inFlight int
+	limit    int // of inFlight; below max after a pause
+	waiting  int // in enter, not let through
+	queue    []chan struct{}
+	window   window
+	quota    quota
+	lastGet  time.Time
+
+	pausedAt, pausedUntil time.Time
+	reason                string
+	strikes               int // pauses without an answer in between
+}
+
+func newGate(host string, inFlight, perMinute int) *gate {
+	return &gate{host: host, max: inFlight, limit: inFlight, window: newWindow(perMinute)}
+}
+
+// enter waits until a request may begin; leave must follow. It gives up with a
+// throttled [watcher.LookError] instead of sitting out a long pause.
+func (g *gate) enter(ctx context.Context, kind Kind) error {
+	g.mu.Lock()
+	g.waiting++
+	defer func() {
+		g.waiting--
+		g.mu.Unlock()
+	}()
+	for {
+		if err := ctx.Err(); err != nil {
+			g.wake()
+			return err
+		}
+		now := time.Now()
+		wait, err := g.closedFor(kind, now)
+		switch {
+		case err != nil:
+			g.wake()
+			return err
+		case wait > 0:
+			g.unlocked(func() { sleep(ctx, wait) })
+		case g.inFlight >= g.limit:
+			g.waitForSlot(ctx)
+		default:
+			g.admit(kind, now)
+			return nil
+		}
+	}
+}
+
+// closedFor says how long no request of this kind may begin.
+func (g *gate) closedFor(kind Kind, now time.Time) (time.Duration, error) {
+	if d := g.pausedUntil.Sub(now); d > 0 {
+		if d > pausePatience {
+			return 0, g.throttled()
+		}
+		return d, nil
+	}
+	if kind == Get && g.quota.low(now) {
+		if d := g.lastGet.Add(g.quota.pace()).Sub(now); d > pausePatience {
+			return 0, g.spare(now.Add(d))
+		} else if d > 0 {
+			return d, nil
+		}
+	}
+	return g.window.wait(now), nil
+}
+
+func (g *gate) admit(kind Kind, now time.Time) {
+	g.inFlight++
+	g.window.add(now)
+	if kind == Get {
+		g.lastGet = now
+	}
+}
+
+// waitForSlot returns when a slot may be free, or ctx ended.
+func (g *gate) waitForSlot(ctx context.Context) {
+	turn := make(chan struct{})
+	g.queue = append(g.queue, turn)
+	g.unlocked(func() {
+		select {
+		case <-turn:
+		case <-ctx.Done():
+		}
+	})
+	g.queue = slices.DeleteFunc(g.queue, func(c chan struct{}) bool { return c == turn })
+}
+
+// wake calls up as many waiting requests as there are free slots.
+func (g *gate) wake() {
+	for n := g.limit - g.inFlight; n > 0 && len(g.queue) > 0; n-- {
+		close(g.queue[0])
+		g.queue = g.queue[1:]
+	}
+}
+
+// leave ends a request that began then; answered says that the host took it
+// well, which opens the gate wider if it was asked after the last pause.
+func (g *gate) leave(began time.Time, answered bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.inFlight--
+	if answered && began.After(g.pausedUntil) {
+		g.limit = min(g.max, g.limit*2)
+		g.strikes = 0
+	}
+	g.wake()
+}
+
+// pause closes the gate. A wait of 0 was not said by the host: we choose one.
+// Requests that were in flight together with the one that began a pause do not
+// count as further strikes.
+func (g *gate) pause(began time.Time, wait time.Duration, reason string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	if began.After(g.pausedAt) {
+		g.strikes++
+		g.pausedAt = now
+	}
+	if wait == 0 {
+		wait = min(unsaidPause<<min(max(g.strikes-1, 0), 10), unsaidPauseMax)
+	}
+	until := now.Add(wait + jitter(wait/20))
+	if until.After(g.pausedUntil) {
+		g.pausedUntil, g.reason = until, reason
+	}
+	g.limit = 1
+}
+
+func (g *gate) note(q quota) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.quota = q
+}
+
+// allowance is how many looks may begin now, at most burst; if none, when to
+// ask again.
+func (g *gate) allowance(burst int) (int, time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	if g.pausedUntil.After(now) {
+		return 0, g.pausedUntil
+	}
+	if n := g.window.free(burst, now) - g.waiting; n > 0 {
+		return n, time.Time{}
+	}
+	// Not one by one: let a few come together.
+	ceiling := len(g.window.times)
+	few := max(1, min(g.waiting+ceiling/20, ceiling))
+	return 0, now.Add(max(g.window.waitFor(few, now), 100*time.Millisecond))
+}
+
+func (g *gate) throttled() error {
+	return &watcher.LookError{Problem: watcher.Throttled, RetryAt: g.pausedUntil,
+		Err: fmt.Errorf("%s asked to wait until %s: %s", g.host, g.pausedUntil.UTC().Format(time.DateTime+" MST"), g.reason)}
+}
+
+func (g *gate) spare(until time.Time) error {
+	return &watcher.LookError{Problem: watcher.Throttled, RetryAt: until, Err: fmt.Errorf(
+		"%s leaves only %d of %d pulls, so they are spread; the next is at %s (a login raises the limit: username and password under [registry.%q])",
+		g.host, g.quota.remaining, g.quota.limit, until.UTC().Format(time.DateTime+" MST"), g.host)}
+}
+
+func (g *gate) unlocked(f func()) {
+	g.mu.Unlock()
+	defer g.mu.Lock()
+	f()
+}
+
+// sleep waits for d or the end of ctx.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// jitter is a random time below d.
+func jitter(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return rand.N(d)
+}
+
+// isFinal reports an error that is already a look's verdict.
+func isFinal(err error) bool {
+	var le *watcher.LookError
+	return errors.As(err, &le)
+}
+
+// opensAt is when the host may be asked again.
+func (g *gate) opensAt() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.pausedUntil
+}

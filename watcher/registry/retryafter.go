@@ -1,0 +1,61 @@
+package registry
+
+import (
+	"bytes"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	minPause = time.Second
+	maxPause = 6 * time.Hour
+)
+
+// askedWait is how long an answer asks us to wait, between a second and six
+// hours; false when it does not say or cannot be understood. GitHub says it in
+// the body alone, as a Go duration: "retry-after: 880.092µs".
+func askedWait(h http.Header, body []byte, now time.Time) (time.Duration, bool) {
+	if date, err := http.ParseTime(h.Get("Date")); err == nil {
+		now = date // what a date means is told by the clock that wrote it
+	}
+	if d, ok := parseWait(h.Get("Retry-After"), now); ok {
+		return d, true
+	}
+	const key = "retry-after:"
+	at := bytes.Index(bytes.ToLower(body), []byte(key))
+	if at < 0 || at+len(key) > len(body) {
+		return 0, false
+	}
+	value := string(body[at+len(key):])
+	if end := strings.IndexAny(value, ",;\"\r\n}"); end >= 0 {
+		value = value[:end]
+	}
+	return parseWait(value, now)
+}
+
+// parseWait reads seconds, an HTTP date or a Go duration.
+func parseWait(s string, now time.Time) (time.Duration, bool) {
+	s = strings.TrimSpace(s)
+	if s == "" {
+		return 0, false
+	}
+	if strings.Trim(s, "0123456789") == "" {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil || n > int64(maxPause/time.Second) {
+			return maxPause, true
+		}
+		return clampWait(time.Duration(n) * time.Second), true
+	}
+	if at, err := http.ParseTime(s); err == nil {
+		return clampWait(at.Sub(now)), true
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 {
+		return 0, false
+	}
+	return clampWait(d), true
+}
+
+func clampWait(d time.Duration) time.Duration { return min(max(d, minPause), maxPause) }
