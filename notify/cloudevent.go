@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -41,7 +42,7 @@ type cloudEvent struct {
 // eventData is the same for every type; fields that a type has no use for are
 // null or, from Platforms on, left out.
 type eventData struct {
-	Image    string        `json:"image"`
+	Image    string        `json:"image"` // empty: about a host, a receiver …
 	Seq      uint64        `json:"seq"`
 	Class    *string       `json:"class"`
 	Partial  bool          `json:"partial"`
@@ -90,7 +91,7 @@ func newCloudEvent(d outbox.Delivery, o Options) cloudEvent {
 		SpecVersion: "1.0", ID: e.Key, Source: source, Type: "basewatch." + string(e.Kind) + ".v1",
 		Subject: e.Ref, Time: stamp(e.At), DataContentType: "application/json",
 		Data: eventData{
-			Image: e.Ref, Seq: e.Seq, Partial: e.Partial, Rollback: e.Rollback,
+			Image: image(e), Seq: e.Seq, Partial: e.Partial, Rollback: e.Rollback,
 			Old: newSnapshotData(e.Old), New: newSnapshotData(e.New),
 			Details: details, Dependents: []struct{}{}, Labels: labels(e.Labels), LateSeconds: lateSeconds(d.Outage),
 			Platforms: e.Platforms, Awaiting: e.Awaiting, Problem: string(e.Problem),
@@ -98,6 +99,13 @@ func newCloudEvent(d outbox.Delivery, o Options) cloudEvent {
 			URL: changeURL(e, o.PublicURL),
 		},
 	}
+}
+
+func image(e watcher.Event) string {
+	if aboutImage(e) {
+		return e.Ref
+	}
+	return ""
 }
 
 func newSnapshotData(s *watcher.Snapshot) *snapshotData {
@@ -149,37 +157,51 @@ func stamp(t time.Time) string {
 }
 
 // encode gives the event as JSON of at most payloadLimit bytes. What is left
-// out to fit (labels, then platforms) is marked by truncated.
+// out to fit (labels, then many platforms, then all that is not the change
+// itself) is marked by truncated.
 func (e cloudEvent) encode() ([]byte, error) {
 	for _, trim := range []func(*eventData){
 		func(*eventData) {},
 		func(d *eventData) { d.Labels, d.Truncated = map[string][]string{}, true },
+		func(d *eventData) { d.trimPlatforms(payloadPlatforms) },
 		func(d *eventData) {
-			d.Platforms, d.Awaiting = first(d.Platforms), first(d.Awaiting)
-			d.Old, d.New = d.Old.trimmed(), d.New.trimmed()
+			d.trimPlatforms(0)
+			d.Reason, d.Receiver = text.Cut(d.Reason, 100), text.Cut(d.Receiver, 100)
 		},
 	} {
 		trim(&e.Data)
-		body, err := json.Marshal(e)
-		if err != nil {
-			return nil, fmt.Errorf("encode event %s: %w", e.ID, err)
-		}
-		if len(body) <= payloadLimit {
-			return body, nil
+		body, err := e.json()
+		if err != nil || len(body) <= payloadLimit {
+			return body, err
 		}
 	}
-	return nil, fmt.Errorf("event %s is larger than %d bytes", e.ID, payloadLimit)
+	return nil, fmt.Errorf("event %.100s… is larger than %d bytes", e.ID, payloadLimit)
 }
 
-func first(ps []string) []string { return ps[:min(len(ps), payloadPlatforms)] }
+// json is the event whole, without a line break.
+func (e cloudEvent) json() ([]byte, error) {
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(e); err != nil {
+		return nil, fmt.Errorf("encode event %.100s: %w", e.ID, err)
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+}
 
-func (s *snapshotData) trimmed() *snapshotData {
+func (d *eventData) trimPlatforms(limit int) {
+	d.Platforms, d.Awaiting = d.Platforms[:min(len(d.Platforms), limit)], d.Awaiting[:min(len(d.Awaiting), limit)]
+	d.Old, d.New = d.Old.trimmed(limit), d.New.trimmed(limit)
+}
+
+func (s *snapshotData) trimmed(limit int) *snapshotData {
 	if s == nil {
 		return nil
 	}
 	kept := *s
 	kept.Platforms = map[string]string{}
-	for _, p := range first(slices.Sorted(maps.Keys(s.Platforms))) {
+	names := slices.Sorted(maps.Keys(s.Platforms))
+	for _, p := range names[:min(len(names), limit)] {
 		kept.Platforms[p] = s.Platforms[p]
 	}
 	return &kept

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"basewatch/internal/outbox"
 	"basewatch/internal/text"
@@ -74,10 +77,28 @@ func (l *Log) Deliver(ctx context.Context, d outbox.Delivery) (outbox.Receipt, e
 
 func (l *Log) format(d outbox.Delivery) ([]byte, error) {
 	if l.config.Format == "json" {
-		body, err := newCloudEvent(d, l.options).encode()
-		return append(body, '\n'), err
+		body, err := newCloudEvent(d, l.options).json()
+		return append(visible(body), '\n'), err
 	}
 	return []byte(time.Now().Format("15:04:05") + " " + logLine(d) + "\n"), nil
+}
+
+// visible escapes in JSON what a terminal would obey or not show: controls
+// beyond those that JSON escapes itself, bidi and zero-width characters.
+func visible(body []byte) []byte {
+	var out []byte
+	for _, r := range string(body) {
+		switch {
+		case r < 0x7f || unicode.IsPrint(r):
+			out = utf8.AppendRune(out, r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+	}
+	return out
 }
 
 // logLine is the event as one line of text: kind, handle, what.

@@ -15,8 +15,8 @@ import (
 const (
 	slackHeader  = 150
 	slackSection = 3000
-	slackBody    = 9500
-	slackFoot    = 2000
+	slackBody    = 10000
+	slackFoot    = 2500
 )
 
 // slackMessage is a rendered story: what both ways to Slack send.
@@ -36,10 +36,8 @@ func renderSlack(s story) slackMessage {
 	for _, part := range pack(s.Body, slackSection, slackBody) {
 		m.blocks = append(m.blocks, slack.NewSectionBlock(mrkdwn(part), nil, nil))
 	}
-	for _, l := range s.Foot {
-		for _, part := range pack([]line{l}, slackFoot, slackFoot) {
-			m.blocks = append(m.blocks, slack.NewContextBlock("", mrkdwn(part)))
-		}
+	for _, part := range pack(s.Foot, slackSection, slackFoot) {
+		m.blocks = append(m.blocks, slack.NewContextBlock("", mrkdwn(part)))
 	}
 	all := append([]line{{say("%s", s.headline())}}, s.Body...)
 	m.text = pack(append(all, s.Foot...), slackSection, slackSection)[0]
@@ -53,12 +51,15 @@ func mrkdwn(s string) *slack.TextBlockObject {
 }
 
 // pack renders lines into texts of at most limit characters, at most total in
-// all. It breaks between spans, so that no code span or link is ever cut open;
-// what has no room is left out and … stands for it.
+// all. It breaks between lines or, where one is too long, between spans: no
+// code span or link is ever cut open. What has no room is left out and …
+// stands for it.
 func pack(ls []line, limit, total int) []string {
 	p := packer{limit: limit, left: total - 1}
 	for i, l := range ls {
-		if i > 0 {
+		if n := l.size(); i > 0 && p.runes+n+2 > limit && n+2 <= limit {
+			p.flush()
+		} else if i > 0 {
 			p.put("\n")
 		}
 		for _, s := range l {
@@ -66,6 +67,16 @@ func pack(ls []line, limit, total int) []string {
 		}
 	}
 	return p.done()
+}
+
+// size is how many characters the line has in Slack, which has the longest
+// form of all.
+func (l line) size() int {
+	n := 0
+	for _, s := range l {
+		n += utf8.RuneCountInString(s.mrkdwn())
+	}
+	return n
 }
 
 type packer struct {

@@ -222,7 +222,7 @@ func TestRotatedTokenIsUsedAtOnce(t *testing.T) {
 
 func TestDigestIsOneMessageThatNamesAll(t *testing.T) {
 	slack, s := workspace(t)
-	root := outbox.Receipt{State: json.RawMessage(`{"channel":"C0123456789","ts":"1.000001"}`)}
+	root := deliver(t, s, outboxtest.Change(1))
 	var ds []outbox.Delivery
 	for i := range 200 {
 		d := outboxtest.Change(i + 1)
@@ -236,10 +236,10 @@ func TestDigestIsOneMessageThatNamesAll(t *testing.T) {
 		t.Fatal(receipt, err, slack.Refusals())
 	}
 	ms := slack.Messages()
-	if len(ms) != 1 || ms[0].ThreadTS != "" {
+	if len(ms) != 2 || ms[1].ThreadTS != "" {
 		t.Fatalf("messages %+v", ms)
 	}
-	text := ms[0].Plain()
+	text := ms[1].Plain()
 	contains(t, text, "200 of your bases changed", "And 155 more", "`@91`, `@90`")
 	for _, d := range ds {
 		contains(t, text, d.Event.Handle())
@@ -247,19 +247,24 @@ func TestDigestIsOneMessageThatNamesAll(t *testing.T) {
 }
 
 func TestDigestOfManyCountsWhatItCannotName(t *testing.T) {
-	slack, s := workspace(t)
-	var ds []outbox.Delivery
-	for i := range 1000 {
-		d := outboxtest.Change(i + 1)
-		d.Event.Ref = fmt.Sprintf("registry.example.com/team/with/a/rather/long/name/app-%d:1.2.3", i)
-		ds = append(ds, d)
+	for _, length := range []int{5, 40, 250} {
+		slack, s := workspace(t)
+		var ds []outbox.Delivery
+		for i := range 1000 {
+			d := outboxtest.Change(i + 1)
+			d.Event.Ref = fmt.Sprintf("registry.example.com/%s/app-%d:1.2.3", strings.Repeat("x", length), i)
+			ds = append(ds, d)
+		}
+		if _, err := s.Digest(context.Background(), ds); err != nil {
+			t.Fatal(err, slack.Refusals())
+		}
+		text := slack.Messages()[0].Plain()
+		named := strings.Count(text, "registry.example.com/")
+		contains(t, text, "1000 of your bases changed", fmt.Sprintf("and %d that are not named here", 1000-named), "No rebuild", "prod-eu")
+		if strings.Contains(text, "…") {
+			t.Errorf("names of %d letters: something is cut off uncounted", length)
+		}
 	}
-	if _, err := s.Digest(context.Background(), ds); err != nil {
-		t.Fatal(err, slack.Refusals())
-	}
-	text := slack.Messages()[0].Plain()
-	named := strings.Count(text, "registry.example.com/")
-	contains(t, text, "1000 of your bases changed", fmt.Sprintf("and %d that are not named here", 1000-named))
 }
 
 func TestDigestTitles(t *testing.T) {

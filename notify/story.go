@@ -108,12 +108,12 @@ func (s story) headline() string {
 }
 
 // late tells an outage: short for the title, and why for the small print.
-func late(o *outbox.Outage, receiver string) (string, line) {
+func late(o *outbox.Outage, lane string) (string, line) {
 	if o == nil {
 		return "", nil
 	}
 	short := "told " + text.Span(o.Late) + " late"
-	why := line{say("%s: %s was failing %s", short, receiver, period(o.From, o.To))}
+	why := line{say("%s: %s was failing %s", short, lane, period(o.From, o.To))}
 	if o.Reason != "" {
 		why = append(why, say(" ("), fact(o.Reason), say(")"))
 	}
@@ -132,11 +132,4 @@ func period(from, to time.Time) string {
 		return from.Format(hour) + "–" + to.Format(hour) + " UTC"
 	}
 	return from.Format(day) + " – " + to.Format(day) + " UTC"
-}
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return one
-	}
-	return many
 }

@@ -30,7 +30,7 @@ func changedStory(d outbox.Delivery, full bool) story {
 	}
 	s.add(joined(
 		moved("version", annotation(e.Old, annotationVersion), annotation(e.New, annotationVersion)),
-		moved("revision", annotation(e.Old, annotationRevision), annotation(e.New, annotationRevision)),
+		moved("revision", revision(e.Old), revision(e.New)),
 	))
 	s.add(source(e))
 	s.add(line{say("Whether it matters is not known: contents are not inspected. No rebuild was set off.")})
@@ -78,12 +78,27 @@ func seen(e watcher.Event) time.Time {
 	return e.At
 }
 
+// source names where the image is built from and, where that is possible, links
+// to what was committed there in between.
 func source(e watcher.Event) line {
-	l := moved("source", annotation(e.Old, annotationSource), annotation(e.New, annotationSource))
+	before, after := annotation(e.Old, annotationSource), annotation(e.New, annotationSource)
+	l := moved("source", before, after)
+	if before == after && after != "" {
+		l = line{say("source "), fact(after)}
+	}
 	if u := compareURL(e.Old, e.New); u != "" {
 		l = joined(l, line{link("compare the two revisions", u)})
 	}
 	return l
+}
+
+// revision is shortened to 12 digits when it is a commit.
+func revision(s *watcher.Snapshot) string {
+	r := annotation(s, annotationRevision)
+	if commit.MatchString(r) {
+		return r[:min(len(r), 12)]
+	}
+	return r
 }
 
 // covers names the older changes that this message tells too, newest first, as

@@ -11,11 +11,14 @@ import (
 )
 
 const (
-	// rowLimit is how many events a digest shows with a row each.
+	// rowLimit is how many events a digest shows with a row each, rowRoom how
+	// many characters these may take.
 	rowLimit = 45
-	// namesLimit is how much of the others' names follows, in runes; what is
-	// beyond is counted.
-	namesLimit = 5000
+	rowRoom  = 6000
+	// digestRoom is how many characters rows and the others' names may take
+	// together; what is beyond is counted. It leaves room for what closes a
+	// digest (see slackBody).
+	digestRoom = 9500
 	// reasonLimit is how much of a reason a row shows, in runes.
 	reasonLimit = 100
 )
@@ -26,16 +29,11 @@ func tellAll(ds []outbox.Delivery, instance string) story {
 	ds = slices.Clone(ds)
 	slices.SortStableFunc(ds, func(a, b outbox.Delivery) int { return weight(a.Event.Kind) - weight(b.Event.Kind) })
 	s := story{Title: digestTitle(ds)}
-	short, why := late(longest(ds), ds[0].Receiver)
+	short, long := late(longest(ds), ds[0].Lane())
 	s.Late = short
-	for _, d := range ds[:min(len(ds), rowLimit)] {
-		s.add(row(d))
-	}
-	if len(ds) > rowLimit {
-		s.Body = append(s.Body, rest(ds[rowLimit:])...)
-	}
+	s.Body = list(ds)
 	s.add(closing(ds))
-	s.Foot = append(s.Foot, joined(why, append(line{say("you get this by ")}, listed(routes(ds), 5)...), line{fact(instance)}))
+	s.Foot = append(s.Foot, joined(long, why(routes(ds)...), line{fact(instance)}))
 	return s
 }
 
@@ -134,19 +132,36 @@ func coverHandles(d outbox.Delivery) []string {
 	return hs
 }
 
-// rest names what has no row, as far as there is room, and counts what is left.
-func rest(ds []outbox.Delivery) []line {
-	ls := []line{{say("And %d more:", len(ds))}}
-	room := namesLimit
-	var names []string
+// list gives each delivery a row, then names those that have none as far as
+// there is room, and counts what is left.
+func list(ds []outbox.Delivery) []line {
+	var ls []line
+	used := 0
 	for i, d := range ds {
-		h := d.Event.Handle()
-		if room -= len(h) + 4; room < 0 {
-			return append(ls, listed(names, len(names)), line{say("and %d that are not named here", len(ds)-i)})
+		r := row(d)
+		used += r.size() + 1
+		if i == rowLimit || used > rowRoom {
+			used -= r.size()
+			return append(ls, rest(ds[i:], digestRoom-used)...)
 		}
-		names = append(names, h)
+		ls = append(ls, r)
 	}
-	return append(ls, listed(names, len(names)))
+	return ls
+}
+
+func rest(ds []outbox.Delivery, room int) []line {
+	var names line
+	for i, d := range ds {
+		next := fact(d.Event.Handle())
+		if room -= (line{next}).size() + 2; room < 0 {
+			return []line{{say("And %d more:", len(ds))}, names, {say("and %d that are not named here", len(ds)-i)}}
+		}
+		if i > 0 {
+			names = append(names, say(", "))
+		}
+		names = append(names, next)
+	}
+	return []line{{say("And %d more:", len(ds))}, names}
 }
 
 func closing(ds []outbox.Delivery) line {

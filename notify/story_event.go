@@ -1,6 +1,8 @@
 package notify
 
 import (
+	"strings"
+
 	"basewatch/internal/outbox"
 	"basewatch/internal/text"
 	"basewatch/watcher"
@@ -9,17 +11,22 @@ import (
 // tell makes the story of one delivery. full adds what only some want to see.
 func tell(d outbox.Delivery, instance string, full bool) story {
 	s := storyOf(d, full)
-	short, why := late(d.Outage, d.Receiver)
+	short, long := late(d.Outage, d.Lane())
 	s.Late = short
 	s.Foot = append(s.Foot, joined(
-		line{say("you get this by "), fact(d.Route)},
+		why(d.Route),
 		line{fact(d.Event.Handle())},
 		line{fact(instance)},
 	))
-	if why != nil {
-		s.Foot = append([]line{why}, s.Foot...)
+	if long != nil {
+		s.Foot = append([]line{long}, s.Foot...)
 	}
 	return s
+}
+
+// why says by what routes one gets a message.
+func why(routes ...string) line {
+	return append(line{say("you get this by ")}, listed(routes, 5)...)
 }
 
 func storyOf(d outbox.Delivery, full bool) story {
@@ -66,7 +73,6 @@ func baselineStory(e watcher.Event) story {
 
 func healthStory(e watcher.Event) story {
 	s := story{}
-	image := e.Ref != watcher.Short(e.Ref)
 	switch e.Kind {
 	case watcher.Failing:
 		s.Title = name(e) + " is failing"
@@ -90,7 +96,7 @@ func healthStory(e watcher.Event) story {
 	}
 	if e.Kind != watcher.Recovered {
 		command := "basewatch status --problems"
-		if image {
+		if aboutImage(e) {
 			command = "basewatch explain " + watcher.Short(e.Ref)
 		}
 		s.Body = append(s.Body, line{say("More: "), fact(command)})
@@ -111,6 +117,16 @@ func receiverStory(e watcher.Event) story {
 		{say("What it should get is kept and sent when it works again. See "), fact("basewatch deliveries --receiver " + e.Ref),
 			say("; to try now: "), fact("basewatch retry " + e.Ref)},
 	}}
+}
+
+// aboutImage tells an image's event from that of a host, the store, a receiver
+// or the configuration.
+func aboutImage(e watcher.Event) bool {
+	switch e.Kind {
+	case watcher.ReceiverFailing, watcher.ReceiverRecovered, watcher.ConfigRefused, watcher.Test:
+		return false
+	}
+	return strings.Contains(e.Ref, "/")
 }
 
 // reason is what is wrong: the class, which is ours, and the text, which is

@@ -91,11 +91,9 @@ func (h *host) blames(p Problem) bool {
 func (h *host) answered(now time.Time) *Result {
 	was := h.health
 	h.health = h.health.good(now)
-	if was.Failures > 0 {
-		h.upSince = now
-	}
 	switch {
 	case was.Told:
+		h.upSince = now
 		return h.result(was.recovered(h.name, now))
 	case h.saved:
 		return h.result()

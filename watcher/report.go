@@ -36,7 +36,7 @@ func (l *Loop) commit(ctx, lingering context.Context, h *host, rs []Result) {
 	deadline := time.Now().Add(claimTTL)
 	for tries, left := 1, rs; ; tries++ {
 		last := !sleep(ctx, retryWait(tries), nil) || time.Now().After(deadline)
-		if left, err = l.commitEach(lingering, left); err == nil {
+		if left, err = l.commitAgain(lingering, left, tries == 1 || last); err == nil {
 			return
 		}
 		if last {
@@ -46,9 +46,13 @@ func (l *Loop) commit(ctx, lingering context.Context, h *host, rs []Result) {
 	}
 }
 
-// commitEach reports one by one, so that a result that the store cannot take
-// keeps back no other. It gives those that are left, and the last error.
-func (l *Loop) commitEach(ctx context.Context, rs []Result) (left []Result, last error) {
+// commitAgain reports what could not be reported, one by one if asked to, so
+// that a result that the store cannot take keeps back no other. It gives those
+// that are left, and the last error.
+func (l *Loop) commitAgain(ctx context.Context, rs []Result, oneByOne bool) (left []Result, last error) {
+	if !oneByOne {
+		return rs, l.tryCommit(ctx, rs)
+	}
 	for i := range rs {
 		if err := l.tryCommit(ctx, rs[i:i+1]); err != nil {
 			left, last = append(left, rs[i]), err

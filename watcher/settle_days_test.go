@@ -115,10 +115,10 @@ func TestATagThatMovesAtEveryLookFor48HoursIsAtMostThreeMessagesAndTheLastDigest
 func TestWhatIsPendingIsToldAfterSettleAlsoWhenTheRegistryIsDownByThen(t *testing.T) {
 	s := newStory(three)
 	s.days(12*time.Hour, func(at time.Duration, n int) (string, watcher.Problem) {
-		switch {
-		case n == 0:
+		switch n {
+		case 0:
 			return "amd64=A arm64=A s390x=A", ""
-		case n == 1:
+		case 1:
 			return "amd64=B arm64=A s390x=A", ""
 		}
 		return "", watcher.Unreachable

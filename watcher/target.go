@@ -54,6 +54,9 @@ func ParseReference(s string) (Reference, error) {
 	if strings.Contains(s, "@") {
 		return Reference{}, fmt.Errorf("image %q: a digest never moves; write the tag to watch", s)
 	}
+	if strings.Contains(s, "://") { // package name would read https: as a host
+		return Reference{}, fmt.Errorf("image %q: this is a URL; write it as in a FROM line, such as ghcr.io/acme/base:main", s)
+	}
 	tag, err := name.NewTag(s, name.WithDefaultTag("latest"))
 	if err != nil {
 		return Reference{}, fmt.Errorf("image %q: %w", s, err)

@@ -56,11 +56,11 @@ func (d *dialer) dialReplaced(ctx context.Context, network, address string) (net
 	if err != nil {
 		return nil, err
 	}
-	to, err := netip.ParseAddrPort(conn.RemoteAddr().String())
-	if err != nil {
+	to, ok := conn.RemoteAddr().(*net.TCPAddr)
+	if !ok {
 		return conn, nil // a pipe: there is no address to judge
 	}
-	if err := d.admit(address, to.Addr()); err != nil {
+	if err := d.admit(address, to.AddrPort().Addr()); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
@@ -88,9 +88,8 @@ func (d *dialer) admit(address string, to netip.Addr) error {
 // admitLiteral judges a request that a proxy will carry: the proxy resolves the
 // name, so only an address written as such can be judged here.
 func (d *dialer) admitLiteral(address string) error {
-	ip, err := netip.ParseAddr(hostname(address))
-	if err != nil {
-		return nil
+	if ip, err := netip.ParseAddr(hostname(address)); err == nil {
+		return d.admit(address, ip)
 	}
-	return d.admit(address, ip)
+	return nil
 }

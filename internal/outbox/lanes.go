@@ -8,6 +8,9 @@ const (
 	peopleWindow   = time.Minute
 	// maxDigest bounds what one digest holds in memory and in one transaction.
 	maxDigest = 10_000
+	// maxClaim is how many rows a machine's turn takes. It is small, so that a
+	// stop or a failure has little to hand back.
+	maxClaim = 16
 	// recheck is how long a lane rests whose due rows could not be claimed.
 	recheck = time.Second
 )
@@ -119,13 +122,18 @@ func (t turn) people() bool {
 	return ok
 }
 
-// claim says how many rows this turn takes: a probe one, people what the
-// window leaves room for one by one, else all at once.
+// claim says how many rows this turn takes: a probe one, machines a few, to
+// get them one by one, and people one while the window leaves room for all that
+// is due, else all in one digest.
 func (t turn) claim(now time.Time) int {
-	if t.work.Lane.Failing() || !t.people() || t.work.DueCount <= t.memory.left(now) {
+	switch {
+	case t.work.Lane.Failing():
 		return 1
-	}
-	if t.memory.most > 0 {
+	case !t.people():
+		return maxClaim
+	case t.work.DueCount <= t.memory.left(now):
+		return 1
+	case t.memory.most > 0:
 		return t.memory.most
 	}
 	return maxDigest

@@ -45,36 +45,48 @@ func (r *run) turn(t turn) {
 	}
 }
 
-// deliver claims, attempts and settles once.
+// deliver claims rows and attempts them: all in one digest, or one by one,
+// each settled before the next.
 func (r *run) deliver(t turn) {
-	l := t.work.Lane
+	l, claimed := t.work.Lane, time.Now()
 	rows, err := r.config.Store.Claim(r.stop, ClaimRequest{
-		Lane: l.Name, Max: t.claim(time.Now()), Probe: l.Failing(),
+		Lane: l.Name, Max: t.claim(claimed), Probe: l.Failing(),
 		TTL: r.config.AttemptTimeout + r.config.Grace + claimSlack,
 	})
-	if err == nil {
-		r.trouble.over(claiming)
-	}
-	switch {
-	case err != nil:
+	if err != nil {
 		t.memory.restUntil = time.Now().Add(r.trouble.report(claiming, fmt.Errorf("lane %s: %w", l.Name, err)))
 		return
-	case len(rows) == 0:
+	}
+	r.trouble.over(claiming)
+	if len(rows) == 0 {
 		t.memory.restUntil = time.Now().Add(recheck)
 		return
-	case r.stop.Err() != nil:
-		r.commit(handBack(rows))
-		return
 	}
+	slices.SortStableFunc(rows, func(a, b Delivery) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	step := 1
+	if t.people() {
+		step = len(rows)
+	}
+	for first := true; len(rows) > 0; first = false {
+		if r.stop.Err() != nil || !first && (l.Failing() || time.Since(claimed) > claimSlack) {
+			r.commit(handBack(rows))
+			return
+		}
+		l = r.try(t, l, rows[:step])
+		rows = rows[step:]
+	}
+}
+
+// try makes one attempt and settles it; it gives the lane as it is then.
+func (r *run) try(t turn, l Lane, rows []Delivery) Lane {
 	for i := range rows {
 		rows[i].Outage = lateness(l, rows[i], time.Now())
 	}
-	slices.SortStableFunc(rows, func(a, b Delivery) int { return a.CreatedAt.Compare(b.CreatedAt) })
 	a := r.attempt(t.receiver, rows)
 	outcome, after := Classify(a.err)
 	if outcome == Retry && r.work.Err() != nil {
 		r.commit(handBack(rows)) // we ended it ourselves
-		return
+		return l
 	}
 	now := time.Now()
 	s := settle(l, a, now, rand.Float64())
@@ -84,6 +96,7 @@ func (r *run) deliver(t turn) {
 	if s.Lane.Failing() && now.Sub(s.Lane.FailingSince) >= giveUpAfter {
 		r.buryAll(s.Lane)
 	}
+	return s.Lane
 }
 
 // attempt calls the receiver, within its time, and survives its panics.

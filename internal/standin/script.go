@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -22,9 +23,10 @@ type Answer struct {
 	Body   string
 	Reset  bool // the connection is cut instead of an answer
 	// Taken does first what was asked for, so that the message arrives and only
-	// its answer is lost or wrong.
+	// its answer is late, lost or wrong.
 	Taken bool
-	// Hold is waited for before anything else; the client's going ends it too.
+	// Hold is waited for before the answer, and before the rest unless Taken.
+	// The client's going ends it too.
 	Hold <-chan struct{}
 	// Match restricts the answer to some requests; nil means any.
 	Match func(*http.Request) bool
@@ -97,18 +99,21 @@ func (s *Script) serve(w http.ResponseWriter, r *http.Request, usual http.Handle
 		usual(w, r)
 		return
 	}
+	var early response
+	if a.Taken {
+		usual(&early, r)
+	}
 	if !wait(r.Context(), a.Hold) {
 		return
-	}
-	if a.Taken {
-		usual(discard{}, r)
 	}
 	switch {
 	case a.Reset:
 		cut(w)
 	case a.Status != 0:
 		a.write(w)
-	case !a.Taken:
+	case a.Taken:
+		early.write(w)
+	default:
 		usual(w, r)
 	}
 }
@@ -160,12 +165,35 @@ func cut(w http.ResponseWriter) {
 	_ = raw.Close()
 }
 
-// discard is where the usual answer goes when another one is sent.
-type discard struct{}
+// response is the usual answer, kept until it may be sent, if ever.
+type response struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
 
-func (discard) Header() http.Header         { return http.Header{} }
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
-func (discard) WriteHeader(int)             {}
+func (r *response) Header() http.Header {
+	if r.header == nil {
+		r.header = http.Header{}
+	}
+	return r.header
+}
+
+func (r *response) Write(p []byte) (int, error) { return r.body.Write(p) }
+
+func (r *response) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+}
+
+func (r *response) write(w http.ResponseWriter) {
+	maps.Copy(w.Header(), r.header)
+	if r.status != 0 {
+		w.WriteHeader(r.status)
+	}
+	_, _ = w.Write(r.body.Bytes())
+}
 
 // PathContains matches requests whose path has part: "/manifests/" or "/token"
 // of a registry, "chat.update" of Slack.

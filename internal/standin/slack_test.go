@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/slack-go/slack"
@@ -198,6 +199,23 @@ func TestABadMessageIsRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestMessagesOfOneInstantHaveTimestampsOfTheirOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := standin.NewSlack("")
+		ln := standin.NewMemListener("hooks.example.com:80")
+		srv := standin.ServeOn(ln, s)
+		defer srv.Close()
+		tr := &http.Transport{DialContext: ln.DialContext}
+		defer tr.CloseIdleConnections()
+		for range 2 {
+			must(t, &http.Client{Transport: tr}, "POST", srv.URL+"/services/T/B/x", strings.NewReader(`{"text":"x"}`))
+		}
+		if m := s.Messages(); len(m) != 2 || m[0].TS == m[1].TS {
+			t.Errorf("messages %+v", m)
+		}
+	})
 }
 
 func TestAnUnknownWebhookIs404(t *testing.T) {

@@ -84,6 +84,34 @@ func TestAHangingReceiverAnswersWhenReleased(t *testing.T) {
 	}
 }
 
+func TestAnAnswerCanBeHeldAfterTheMessageIsTaken(t *testing.T) {
+	s := standin.NewSlack("t")
+	srv := standin.Serve(s)
+	t.Cleanup(srv.Close)
+	c := client(t, &http.Transport{})
+	held := make(chan struct{})
+	s.Next(standin.Answer{Taken: true, Hold: held})
+	answered := make(chan reply)
+	go func() {
+		answered <- must(t, c, "POST", srv.URL+"/services/T/B/x", strings.NewReader(`{"text":"x"}`))
+	}()
+	if _, err := s.Wait(limited(t), 1); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case r := <-answered:
+		t.Fatalf("answered too early: %v", r)
+	default:
+	}
+	close(held)
+	if r := <-answered; r.status != 200 || r.body != "ok" {
+		t.Errorf("the usual answer came as %d %q", r.status, r.body)
+	}
+	if n := len(s.Messages()); n != 1 {
+		t.Errorf("%d messages", n)
+	}
+}
+
 func TestAHeldRequestThatIsGivenUpIsNotTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hook := standin.NewWebhook()

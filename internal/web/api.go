@@ -38,6 +38,7 @@ func (s *Server) api(mux *http.ServeMux) {
 	post(a, "retry", "Try waiting deliveries now", s.retry)
 	post(a, "replay", "Deliver again what was settled, under the same IDs", s.replay)
 	post(a, "test", "Send a test event through the queue to one receiver", s.test)
+	post(a, "reload", "Read the configuration again", s.reload)
 	serveDescription(mux, a.api)
 }
 
@@ -119,20 +120,18 @@ func (a operations) told(name string, err error) error {
 	return problem(http.StatusInternalServerError, name+": "+err.Error())
 }
 
-// withDeadlines lets a handler that takes long move the connection's deadlines
+// withController lets a handler that takes long move the connection's deadline
 // ([extend]).
-func withDeadlines(ctx context.Context, w http.ResponseWriter) context.Context {
+func withController(ctx context.Context, w http.ResponseWriter) context.Context {
 	return context.WithValue(ctx, controllerKey{}, http.NewResponseController(w))
 }
 
 type controllerKey struct{}
 
-// extend gives the request d more to be answered. The read deadline moves too:
-// when it passes, net/http takes the client for gone and cancels the request.
-// In process there are no deadlines to move.
+// extend gives the request d to be answered. In process there is no deadline to
+// move.
 func extend(ctx context.Context, d time.Duration) {
 	if c, ok := ctx.Value(controllerKey{}).(*http.ResponseController); ok {
-		_ = c.SetReadDeadline(time.Now().Add(d))
 		_ = c.SetWriteDeadline(time.Now().Add(d))
 	}
 }

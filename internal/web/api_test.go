@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -38,7 +39,7 @@ func TestTheAPIDescribesItself(t *testing.T) {
 	}
 	slices.Sort(got)
 	want := []string{"get /api/v1/deliveries", "get /api/v1/explain", "get /api/v1/history", "get /api/v1/status", "get /api/v1/targets",
-		"post /api/v1/check", "post /api/v1/replay", "post /api/v1/retry", "post /api/v1/test"}
+		"post /api/v1/check", "post /api/v1/reload", "post /api/v1/replay", "post /api/v1/retry", "post /api/v1/test"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
@@ -58,6 +59,9 @@ func TestNothingLoadsScriptsFromElsewhere(t *testing.T) {
 	resp, err := inProcess{h}.RoundTrip(request(t, "GET", "/api/v1/status", ""))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if body, _ := io.ReadAll(resp.Body); strings.Contains(string(body), "$schema") || resp.Header.Get("Link") != "" {
+		t.Errorf("an answer links to a schema: %s %s", resp.Header.Get("Link"), body)
 	}
 	for header, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store",
 		"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"} {

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -125,15 +126,21 @@ func TestTargetsComeInPages(t *testing.T) {
 
 func TestHistoryCountsWhoWasTold(t *testing.T) {
 	s := newShop(time.Now())
-	s.rows[1].State, s.rows[1].By = outbox.Superseded, s.rows[3].ID // seq 41's slack row is named by 42's
-	s.rows[3].State = outbox.Delivered
-	h := must(s.open(t).History(t.Context(), HistoryQuery{Ref: "python:3.13-slim"}))(t)
-	var got []string
-	for _, l := range h.Lines {
-		got = append(got, l.Event.Handle()+" "+string(rune('0'+l.Told))+"/"+string(rune('0'+l.Planned)))
+	c := s.open(t)
+	told := func() (lines []string) {
+		for _, l := range must(c.History(t.Context(), HistoryQuery{Ref: "python:3.13-slim"}))(t).Lines {
+			lines = append(lines, fmt.Sprintf("%s %d/%d", l.Event.Handle(), l.Told, l.Planned))
+		}
+		return lines
 	}
-	if d := cmp.Diff([]string{"python:3.13-slim@42 2/2", "python:3.13-slim@41 1/2"}, got); d != "" {
-		t.Error(d)
+	newer, older := &s.rows[1], &s.rows[3]
+	older.State, older.By = outbox.Superseded, newer.ID
+	if d := cmp.Diff([]string{"python:3.13-slim@42 1/2", "python:3.13-slim@41 1/2"}, told()); d != "" {
+		t.Error("while the newer one waits: " + d)
+	}
+	newer.State = outbox.Delivered
+	if d := cmp.Diff([]string{"python:3.13-slim@42 2/2", "python:3.13-slim@41 2/2"}, told()); d != "" {
+		t.Error("when it has arrived: " + d)
 	}
 	if one := must(s.open(t).History(t.Context(), HistoryQuery{Ref: python, Limit: 1}))(t); len(one.Lines) != 1 || !one.More {
 		t.Errorf("%+v", one)
@@ -283,6 +290,32 @@ func TestTestGoesToTheLaneNamed(t *testing.T) {
 	}
 }
 
+// files is a configuration on disk.
+type files struct{ err error }
+
+func (f files) Reload(context.Context) (Reloaded, error) {
+	return Reloaded{File: "/etc/basewatch.toml", Sum: "77d0", Restart: []string{"store.path"}}, f.err
+}
+
+func TestReloadSaysWhatCountsOrWhyNot(t *testing.T) {
+	cfg := newShop(time.Now()).config(t)
+	_, err := NewClient("", InProcess(server(t, cfg).SocketHandler()), "").Reload(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "basewatch run") {
+		t.Errorf("without the daemon: %v", err)
+	}
+	cfg.Reloader = files{}
+	r := must(NewClient("", InProcess(server(t, cfg).SocketHandler()), "").Reload(t.Context()))(t)
+	if d := cmp.Diff(&Reloaded{File: "/etc/basewatch.toml", Sum: "77d0", Restart: []string{"store.path"}}, r); d != "" {
+		t.Error(d)
+	}
+	cfg.Reloader = files{errors.New("shop.toml:14: route[1].to: no receiver slak")}
+	_, err = NewClient("", InProcess(server(t, cfg).SocketHandler()), "").Reload(t.Context())
+	var p *Problem
+	if !errors.As(err, &p) || p.Status != http.StatusUnprocessableEntity || !strings.Contains(p.Detail, "shop.toml:14") {
+		t.Errorf("refused: %v", err)
+	}
+}
+
 func TestReadyIsAnAnswerAlsoWhenItIsNot(t *testing.T) {
 	s := newShop(time.Now())
 	c := s.open(t)
@@ -326,6 +359,11 @@ func TestAClientKnowsWhatIsNotBasewatch(t *testing.T) {
 	for _, answer := range []func(http.ResponseWriter){
 		func(w http.ResponseWriter) { _, _ = io.WriteString(w, "<html>please log in</html>") },
 		func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadGateway) },
+		func(w http.ResponseWriter) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusBadGateway)
+			_, _ = io.WriteString(w, "{}")
+		},
 		func(w http.ResponseWriter) {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = io.WriteString(w, "[")

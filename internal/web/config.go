@@ -26,10 +26,9 @@ type Targets interface {
 type Queue interface {
 	// Deliveries selects rows, newest first, each joined with its event.
 	Deliveries(ctx context.Context, q outbox.Query) ([]outbox.Delivery, error)
-	// Event finds an event by its key; false when there is none.
-	Event(ctx context.Context, key string) (watcher.Event, bool, error)
 	// Lanes lists the lanes that have waiting rows or are not well.
 	Lanes(ctx context.Context) ([]outbox.LaneWork, error)
+	// Counts sums up all deliveries.
 	Counts(ctx context.Context) (outbox.Counts, error)
 }
 
@@ -99,10 +98,9 @@ type Freshness struct {
 // without one of the other parts the routes that need it answer 503 and say
 // why.
 type Config struct {
-	Name, Version         string
-	ConfigFile, ConfigSum string
-	StorePath             string
-	StartedAt             time.Time
+	Name, Version string
+	StorePath     string
+	StartedAt     time.Time
 	// Offline: no daemon runs, the store was opened for one command.
 	Offline bool
 
@@ -116,18 +114,21 @@ type Config struct {
 	// cannot be read allows nobody.
 	Tokens, ReadTokens []func() (string, error)
 
-	Targets Targets
-	Queue   Queue
-	Mover   Mover
-	Disk    Disk
-	Checker Checker
-	Router  Router
-	Tester  Tester
+	Targets  Targets
+	Queue    Queue
+	Mover    Mover
+	Disk     Disk
+	Checker  Checker
+	Router   Router
+	Tester   Tester
+	Reloader Reloader
 
 	// Canonical makes names canonical, with the user's aliases; nil:
 	// [watcher.Canonical].
-	Canonical  func(string) (string, error)
-	Receivers  func() []Receiver
+	Canonical func(string) (string, error)
+	Receivers func() []Receiver
+	// InForce is the configuration that counts now; nil: not known.
+	InForce    func() StatusConfig
 	Registries func() []Registry
 	Freshness  func() Freshness
 
@@ -141,6 +142,9 @@ func (c *Config) complete() error {
 	}
 	if c.Canonical == nil {
 		c.Canonical = watcher.Canonical
+	}
+	if c.InForce == nil {
+		c.InForce = func() StatusConfig { return StatusConfig{} }
 	}
 	if c.Receivers == nil {
 		c.Receivers = func() []Receiver { return nil }

@@ -5,7 +5,7 @@
 //	GET  /metrics                      Prometheus text or OpenMetrics
 //	GET  /api/v1/openapi.json          the API's own description
 //	GET  /api/v1/status, targets, history, deliveries, explain
-//	POST /api/v1/check, retry, replay, test
+//	POST /api/v1/check, retry, replay, test, reload
 //
 // [New] makes a [Server] from the parts of the daemon, each behind a small
 // interface of this package. A server has two faces over the same routes:

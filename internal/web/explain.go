@@ -141,7 +141,7 @@ func (s *Server) explainImage(ctx context.Context, name string) (string, *Explan
 
 // aboutEvent fills in an event, what the routes make of it and its deliveries.
 func (s *Server) aboutEvent(ctx context.Context, x *Explanation, e watcher.Event) error {
-	rows, err := s.cfg.Queue.Deliveries(ctx, outbox.Query{EventKey: e.Key, Limit: maxList})
+	rows, err := s.cfg.Queue.Deliveries(ctx, outbox.Query{EventKey: e.Key, Since: plannedSince(e.At), Limit: maxList})
 	if err != nil {
 		return err
 	}

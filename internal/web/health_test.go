@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -82,12 +83,12 @@ func TestReadinessSaysWhatIsWrong(t *testing.T) {
 
 // hanging never answers before release is closed, and ignores its context.
 type hanging struct {
-	calls   int
+	calls   atomic.Int32
 	release chan struct{}
 }
 
 func (h *hanging) Writable(context.Context) error {
-	h.calls++
+	h.calls.Add(1)
 	<-h.release
 	return nil
 }
@@ -105,8 +106,8 @@ func TestAHangingDiskCostsOneGoroutineAndTwoSeconds(t *testing.T) {
 				t.Errorf("%d after %s: %s", status, took, body)
 			}
 		}
-		if disk.calls != 1 {
-			t.Errorf("asked the hanging disk %d times", disk.calls)
+		if n := disk.calls.Load(); n != 1 {
+			t.Errorf("asked the hanging disk %d times", n)
 		}
 		close(disk.release)
 		synctest.Wait()

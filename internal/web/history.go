@@ -50,9 +50,12 @@ func (s *Server) history(ctx context.Context, q *HistoryQuery) (*History, error)
 	if err != nil {
 		return nil, err
 	}
-	h := &History{Ref: ref, Lines: []HistoryLine{}, More: len(notes) > q.Limit}
+	h := &History{Ref: ref, Lines: []HistoryLine{}, More: len(notes) > q.Limit || len(notes) == maxList}
 	notes = notes[:min(len(notes), q.Limit)]
-	rows, err := s.cfg.Queue.Deliveries(ctx, outbox.Query{Ref: ref, Limit: maxList})
+	if len(notes) == 0 {
+		return h, nil
+	}
+	rows, err := s.cfg.Queue.Deliveries(ctx, outbox.Query{Ref: ref, Since: plannedSince(notes[len(notes)-1].At), Limit: maxList})
 	if err != nil {
 		return nil, err
 	}
@@ -62,6 +65,10 @@ func (s *Server) history(ctx context.Context, q *HistoryQuery) (*History, error)
 	}
 	return h, nil
 }
+
+// plannedSince is when the deliveries of what was seen at some time may first
+// have been planned: a bound for the search, with room for a clock set back.
+func plannedSince(seen time.Time) time.Time { return seen.Add(-time.Hour) }
 
 func line(n watcher.Note, counts map[string]told) HistoryLine {
 	l := HistoryLine{At: n.At, Kind: n.Kind, Index: n.Index, Text: n.Text, Event: n.Event}

@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -72,15 +71,6 @@ func (s *shop) Deliveries(_ context.Context, q outbox.Query) ([]outbox.Delivery,
 		}
 	}
 	return out, s.broken
-}
-
-func (s *shop) Event(_ context.Context, key string) (watcher.Event, bool, error) {
-	for _, d := range s.rows {
-		if d.EventKey == key {
-			return d.Event, true, s.broken
-		}
-	}
-	return watcher.Event{}, false, s.broken
 }
 
 func (s *shop) Lanes(context.Context) ([]outbox.LaneWork, error) { return s.lanes, s.broken }
@@ -203,7 +193,7 @@ func (s *shop) config(t *testing.T) Config {
 		t.Fatal(err)
 	}
 	return Config{
-		Name: "prod-eu", Version: "0.1.0", ConfigFile: "/etc/basewatch.toml", ConfigSum: "4be1", StorePath: "/var/lib/basewatch.db",
+		Name: "prod-eu", Version: "0.1.0", InForce: func() StatusConfig { return StatusConfig{File: "/etc/basewatch.toml", Sum: "4be1"} }, StorePath: "/var/lib/basewatch.db",
 		Listen: "127.0.0.1:8080", StartedAt: time.Now().Add(-time.Hour),
 		Targets: s, Queue: s, Mover: s, Disk: s, Checker: s, Tester: s, Router: router,
 		Receivers: func() []Receiver { return []Receiver{{"audit", "webhook"}, {"slack", "slack"}} },
@@ -268,7 +258,7 @@ func token(values ...string) []func() (string, error) {
 	for _, v := range values {
 		out = append(out, func() (string, error) {
 			if v == "unreadable" {
-				return "", fmt.Errorf("file:/run/secrets/token: no such file")
+				return v, errors.New("file:/run/secrets/token: no such file")
 			}
 			return v, nil
 		})

@@ -182,7 +182,7 @@ func (s *Server) test(ctx context.Context, in *TestRequest) (*Tested, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.cfg.Queue.Deliveries(ctx, outbox.Query{EventKey: e.Key, Limit: maxList})
+	rows, err := s.cfg.Queue.Deliveries(ctx, outbox.Query{EventKey: e.Key, Since: plannedSince(e.At), Limit: maxList})
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -15,6 +16,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"basewatch/watcher"
 )
 
 // pipes is a listener in memory, for virtual time.
@@ -113,6 +116,68 @@ func TestAStopWaitsForRequestsButNotForLong(t *testing.T) {
 			})
 		})
 	}
+}
+
+// slow is a registry that makes a check wait.
+type slow struct {
+	*shop
+	wait time.Duration
+}
+
+func (s slow) Check(ctx context.Context, refs []string) ([]watcher.CheckResult, error) {
+	select {
+	case <-time.After(s.wait):
+		return s.shop.Check(ctx, refs)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func TestACheckMayTakeLongerThanOtherRequests(t *testing.T) {
+	for wait, want := range map[time.Duration]string{4 * time.Minute: "200", 6 * time.Minute: "503"} {
+		synctest.Test(t, func(t *testing.T) {
+			s, p := newShop(time.Now()), newPipes()
+			cfg := s.config(t)
+			cfg.Checker = slow{s, wait}
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() {
+				ended <- Serve(ctx, slog.New(slog.DiscardHandler), Face{p, server(t, cfg).SocketHandler()})
+			}()
+			c := p.dial(t)
+			const body = `{"refs":["ruby:3.4-slim"]}`
+			head := fmt.Sprintf("POST /api/v1/check HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", len(body))
+			if _, err := io.WriteString(c, head+body); err != nil {
+				t.Fatal(err)
+			}
+			line, err := bufio.NewReader(c).ReadString('\n')
+			if err != nil || !strings.Contains(line, want) {
+				t.Errorf("a check of %s: %q, %v", wait, line, err)
+			}
+			_ = c.Close()
+			cancel()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestWhoSendsNoHeaderIsDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipes()
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- Serve(ctx, slog.New(slog.DiscardHandler), Face{p, http.NotFoundHandler()}) }()
+		c, start := p.dial(t), time.Now()
+		_, _ = io.WriteString(c, "GET / HT")
+		_, _ = io.Copy(io.Discard, c)
+		if took := time.Since(start); took < readHeaderTimeout || took > readHeaderTimeout+time.Second {
+			t.Errorf("dropped after %s", took)
+		}
+		cancel()
+		<-ended
+	})
 }
 
 func TestABrokenListenerStopsAllAndIsNamed(t *testing.T) {

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -114,7 +113,7 @@ func (s *Server) hardened(next http.Handler) http.Handler {
 			s.cfg.Logger.Info("asked over HTTP", "method", r.Method, "path", r.URL.Path, "from", r.RemoteAddr)
 			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		}
-		next.ServeHTTP(w, r.WithContext(withDeadlines(r.Context(), w)))
+		next.ServeHTTP(w, r.WithContext(withController(r.Context(), w)))
 	})
 }
 
@@ -123,9 +122,6 @@ func (s *Server) recovered(w http.ResponseWriter, r *http.Request) {
 	if v == nil {
 		return
 	}
-	if v == http.ErrAbortHandler {
-		panic(v)
-	}
-	s.cfg.Logger.Error("panic while answering", "path", r.URL.Path, "panic", v, slog.String("stack", string(debug.Stack())))
+	s.cfg.Logger.Error("panic while answering", "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
 	problem(http.StatusInternalServerError, "basewatch failed on this request; its log says more").write(w)
 }

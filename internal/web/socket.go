@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -74,7 +75,8 @@ func makeRoom(path string) error {
 	case info.Mode().Type() != os.ModeSocket:
 		return fmt.Errorf("socket %s: a file that is no socket stands there; remove it, or set another socket under [http]", path)
 	}
-	c, err := net.DialTimeout("unix", path, time.Second)
+	dialer := net.Dialer{Timeout: time.Second}
+	c, err := dialer.DialContext(context.Background(), "unix", path)
 	switch {
 	case err == nil:
 		_ = c.Close()

@@ -37,6 +37,8 @@ type Status struct {
 type StatusConfig struct {
 	File string `json:"file,omitempty"`
 	Sum  string `json:"sum,omitempty" doc:"first digits of its SHA-256"`
+	// Refused is an edit that was not taken; nil when there is none.
+	Refused *Refusal `json:"refused,omitempty"`
 }
 
 // StatusStore is the store's file.
@@ -122,7 +124,7 @@ type StatusQuery struct{}
 func (s *Server) status(ctx context.Context, _ *StatusQuery) (*Status, error) {
 	now := time.Now()
 	st := &Status{Name: s.cfg.Name, Version: s.cfg.Version, At: now, Offline: s.cfg.Offline,
-		Config: StatusConfig{File: s.cfg.ConfigFile, Sum: s.cfg.ConfigSum}}
+		Config: s.cfg.InForce()}
 	if !s.cfg.Offline {
 		st.StartedAt = s.cfg.StartedAt
 	}
@@ -144,7 +146,7 @@ func (s *Server) addQueue(ctx context.Context, st *Status) error {
 	st.Store = StatusStore{Path: s.cfg.StorePath, Bytes: c.Bytes}
 	st.Queue = StatusQueue{Waiting: c.Waiting, Dead: c.Dead, OldestWaiting: c.Oldest}
 	st.Problems = []Trouble{}
-	if c := s.ready.store(ctx); !c.OK {
+	if c := s.ready.store(ctx); !c.OK && !s.cfg.Offline {
 		st.Problems = append(st.Problems, Trouble{What: "store", Kind: "store", Text: c.Why})
 	}
 	return nil

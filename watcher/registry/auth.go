@@ -81,8 +81,11 @@ func (a *auth) learn(r *reply, repo string, used []string) {
 			a.creds.refused(used)
 		}
 		a.challenged(pickScheme(parseChallenges(r.Header["Www-Authenticate"])))
-	case r.StatusCode < http.StatusInternalServerError && a.scheme.Load() == nil:
+	case r.StatusCode >= http.StatusInternalServerError:
+	case a.scheme.Load() == nil:
 		a.scheme.CompareAndSwap(nil, &scheme{})
+	case used != nil && a.scheme.Load().kind == "basic":
+		a.creds.confirmed()
 	}
 }
 

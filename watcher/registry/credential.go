@@ -22,6 +22,7 @@ const (
 	maxLoginFailures = 5
 	barredFor        = time.Hour
 	refusedFor       = 15 * time.Minute
+	provenFor        = time.Hour
 )
 
 // credential is who we are at one host. The zero credential is nobody.
@@ -56,6 +57,8 @@ type credentials struct {
 	failures int
 	barred   credential
 	barUntil time.Time
+	proven   credential // what was last accepted, and when
+	provenAt time.Time
 }
 
 // get gives the credential for the host; anonymous when there is none.
@@ -138,6 +141,14 @@ func (c *credentials) have() bool {
 	return !c.current.anonymous()
 }
 
+// confirmed is told that a request with the credential itself was answered.
+func (c *credentials) confirmed() {
+	c.mu.Lock()
+	current := c.current
+	c.mu.Unlock()
+	c.accepted(current)
+}
+
 // refused is told the header that a 401 answered. What was looked up is looked
 // up again: it may have been rotated.
 func (c *credentials) refused(header []string) {
@@ -150,15 +161,19 @@ func (c *credentials) refused(header []string) {
 	}
 }
 
-func (c *credentials) accepted() {
+func (c *credentials) accepted(used credential) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.failures = 0
+	c.failures, c.proven, c.provenAt = 0, used, time.Now()
 }
 
+// failed counts a login that was refused. One that was good for something
+// lately is no wrong password: it may not read this repository.
 func (c *credentials) failed(used credential) {
 	c.mu.Lock()
-	c.failures++
+	if used != c.proven || time.Since(c.provenAt) > provenFor {
+		c.failures++
+	}
 	enough := c.failures >= maxLoginFailures
 	c.mu.Unlock()
 	if enough && !used.anonymous() {

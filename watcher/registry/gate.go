@@ -137,14 +137,15 @@ func (g *gate) leave(began time.Time, answered bool) {
 	g.wake()
 }
 
-// pause closes the gate. A wait of 0 was not said by the host: we choose one.
-// Requests that were in flight together with the one that began a pause do not
-// count as further strikes.
-func (g *gate) pause(began time.Time, wait time.Duration, reason string) {
+// pause closes the gate because of the answer to a request that began then. A
+// wait of 0 was not said by the host: we choose one. Requests that were in
+// flight together with the one that began a pause do not count as further
+// strikes; fresh tells the one that does.
+func (g *gate) pause(began time.Time, wait time.Duration, reason string) (fresh bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
-	if began.After(g.pausedAt) {
+	if fresh = began.After(g.pausedAt); fresh {
 		g.strikes++
 		g.pausedAt = now
 	}
@@ -156,6 +157,7 @@ func (g *gate) pause(began time.Time, wait time.Duration, reason string) {
 		g.pausedUntil, g.reason = until, reason
 	}
 	g.limit = 1
+	return fresh
 }
 
 func (g *gate) note(q quota) {

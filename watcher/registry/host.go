@@ -31,6 +31,7 @@ type host struct {
 	gate   *gate
 	auth   *auth
 	agent  []string
+	accept http.Header
 	log    *slog.Logger
 	obs    Observer
 	// headless: HEAD or its digest header is missing here, looks are GETs.
@@ -61,9 +62,9 @@ func newHost(name string, cfg HostConfig, o Options) (*host, error) {
 		name: name, cfg: cfg, client: client,
 		base:  url.URL{Scheme: "https", Host: addr},
 		gate:  newGate(name, cfg.InFlight, cfg.PerMinute),
-		agent: []string{o.UserAgent},
-		log:   o.Logger.With("registry", name),
-		obs:   o.Observer,
+		agent: []string{o.UserAgent}, accept: manifestAccept(),
+		log: o.Logger.With("registry", name),
+		obs: o.Observer,
 	}
 	if cfg.PlainHTTP {
 		h.base.Scheme = "http"
@@ -121,16 +122,14 @@ func (h *host) do(req *http.Request, kind Kind, limit int64) (*reply, error) {
 	h.obs.Request(h.name, kind, res.StatusCode)
 	h.noteQuota(res)
 	leave := func() { h.gate.leave(began, res.StatusCode < http.StatusInternalServerError) }
-	if res.StatusCode == http.StatusOK && limit == 0 && req.Method != http.MethodHead {
+	if limit == 0 && req.Method != http.MethodHead && res.StatusCode/100 == 2 {
 		res.Body = &openBody{ReadCloser: res.Body, closed: leave}
 		return &reply{Response: res}, nil
 	}
 	r, err := readReply(res, limit)
 	if wait, asked := asksToWait(res, r.body); asked {
-		t := &throttledError{status: res.StatusCode, text: excerpt(r.body)}
-		h.gate.pause(began, wait, t.Error())
 		h.gate.leave(began, false)
-		return nil, t
+		return nil, h.throttle(r, began, wait)
 	}
 	leave()
 	return r, err
@@ -176,6 +175,14 @@ func asksToWait(res *http.Response, body []byte) (time.Duration, bool) {
 // the people with that login too.
 func lockedOut(body []byte) bool {
 	return bytes.Contains(bytes.ToLower(body), []byte("too many failed login"))
+}
+
+func (h *host) throttle(r *reply, began time.Time, wait time.Duration) error {
+	t := &throttledError{status: r.StatusCode, text: excerpt(r.body)}
+	if h.gate.pause(began, wait, t.Error()) {
+		h.log.Warn("the registry asks to wait", "until", h.gate.opensAt(), "answer", t.Error())
+	}
+	return t
 }
 
 func (h *host) noteQuota(res *http.Response) {

@@ -75,7 +75,7 @@ func (r *Registries) Close() {
 	}
 }
 
-// Hosts tells how each host that was looked at stands, by name.
+// Hosts tells how each host stands that is configured or was looked at, by name.
 func (r *Registries) Hosts() []HostStatus {
 	r.mu.Lock()
 	hosts := slices.Collect(maps.Values(r.hosts))

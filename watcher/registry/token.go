@@ -164,7 +164,7 @@ func (a *auth) fetch(ctx context.Context, s scheme, repo string) (token, error) 
 	if r.StatusCode != http.StatusOK {
 		return token{}, a.refused(c, realm.Host, r)
 	}
-	a.creds.accepted()
+	a.creds.accepted(c)
 	return readToken(r.body, realm.Host, time.Now())
 }
 

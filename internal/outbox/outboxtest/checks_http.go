@@ -25,7 +25,7 @@ func statuses(w *world) error {
 	var wrong []error
 	for _, status := range statusList() {
 		w.service.set(func(s *service) { s.status = status })
-		_, err := attempt(w.receiver, Change(status))
+		err := attempt(w.receiver, Change(status))
 		got, _ := outbox.Classify(err)
 		if want := w.c.Outcome(status); got != want {
 			wrong = append(wrong, fmt.Errorf("status %d: %s (%v), want %s", status, got, err, want))
@@ -43,7 +43,7 @@ func noRedirect(w *world) error {
 			s.requests, s.status = nil, status
 			s.header = http.Header{"Location": {"http://elsewhere.example.com/taken"}}
 		})
-		if _, err := attempt(w.receiver, Change(1)); err == nil {
+		if err := attempt(w.receiver, Change(1)); err == nil {
 			return fmt.Errorf("status %d counts as delivered", status)
 		}
 		if n := len(w.service.seen()); n != 1 {
@@ -58,7 +58,7 @@ func waitOf(w *world, status int, value string) (time.Duration, error) {
 	w.service.set(func(s *service) {
 		s.status, s.header = status, http.Header{"Retry-After": {value}}
 	})
-	_, err := attempt(w.receiver, Change(1))
+	err := attempt(w.receiver, Change(1))
 	outcome, wait := outbox.Classify(err)
 	if outcome != outbox.Retry {
 		return 0, fmt.Errorf("status %d with Retry-After %q: %s (%v), want %s", status, value, outcome, err, outbox.Retry)
@@ -103,7 +103,7 @@ func retryAfterSenseless(w *world) error {
 func hangs(w *world) error {
 	w.service.set(func(s *service) { s.answer = hang })
 	start := time.Now()
-	_, err := attempt(w.receiver, Change(1))
+	err := attempt(w.receiver, Change(1))
 	if took := time.Since(start); took > deadline {
 		return fmt.Errorf("the attempt took %v", took)
 	}
@@ -136,12 +136,12 @@ func endless(w *world) error {
 			s.answer = func(rw http.ResponseWriter, r *http.Request) {
 				rw.WriteHeader(status)
 				_, _ = rw.Write([]byte("x"))
-				rw.(http.Flusher).Flush()
+				_ = http.NewResponseController(rw).Flush()
 				hang(rw, r)
 			}
 		})
 		start := time.Now()
-		_, err := attempt(w.receiver, Change(1))
+		err := attempt(w.receiver, Change(1))
 		if took := time.Since(start); took > deadline {
 			return fmt.Errorf("status %d: the attempt took %v", status, took)
 		}
@@ -155,7 +155,7 @@ func endless(w *world) error {
 func refused(w *world) error {
 	refusal := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	w.service.set(func(s *service) { s.refuse = refusal })
-	_, err := attempt(w.receiver, Change(1))
+	err := attempt(w.receiver, Change(1))
 	if got, _ := outbox.Classify(err); got != outbox.Retry {
 		return fmt.Errorf("%s (%v), want %s", got, err, outbox.Retry)
 	}
@@ -173,7 +173,7 @@ func reset(w *world) error {
 			}
 		}
 	})
-	_, err := attempt(w.receiver, Change(1))
+	err := attempt(w.receiver, Change(1))
 	if got, _ := outbox.Classify(err); got != outbox.Retry {
 		return fmt.Errorf("%s (%v), want %s", got, err, outbox.Retry)
 	}
@@ -184,7 +184,7 @@ func longAnswer(w *world) error {
 	w.service.set(func(s *service) {
 		s.status, s.body = 500, strings.Repeat("\x1b[31m<b>trouble</b>\r\n", 50_000)
 	})
-	_, err := attempt(w.receiver, Change(1))
+	err := attempt(w.receiver, Change(1))
 	if err == nil {
 		return errors.New("status 500 counts as delivered")
 	}
@@ -223,7 +223,7 @@ func errorsShowNoSecret(w *world) error {
 
 func echoed(w *world, answer http.HandlerFunc) error {
 	w.service.set(func(s *service) { s.requests, s.answer = nil, answer })
-	_, err := attempt(w.receiver, Change(1))
+	err := attempt(w.receiver, Change(1))
 	if err == nil {
 		return errors.New("counts as delivered")
 	}

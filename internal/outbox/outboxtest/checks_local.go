@@ -12,7 +12,7 @@ import (
 )
 
 func takes(w *world) error {
-	if _, err := attempt(w.receiver, Change(1)); err != nil {
+	if err := attempt(w.receiver, Change(1)); err != nil {
 		return fmt.Errorf("a service that takes everything: %w", err)
 	}
 	if n := len(w.service.seen()); !w.c.Local && n != 1 {
@@ -36,7 +36,7 @@ func cancelledBefore(w *world) error {
 func sameTwice(w *world) error {
 	d := Change(1)
 	for range 2 {
-		if _, err := attempt(w.receiver, d); err != nil {
+		if err := attempt(w.receiver, d); err != nil {
 			return err
 		}
 	}
@@ -63,7 +63,7 @@ func atOnce(w *world) error {
 	errs := make([]error, n)
 	var wg sync.WaitGroup
 	for i := range n {
-		wg.Go(func() { _, errs[i] = attempt(w.receiver, Change(i+1)) })
+		wg.Go(func() { errs[i] = attempt(w.receiver, Change(i+1)) })
 	}
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil || w.c.Local {
@@ -98,7 +98,7 @@ func noSecret(err error) error {
 			return fmt.Errorf("error %T printed with %s: %w", err, verb, e)
 		}
 	}
-	switch u := err.(type) {
+	switch u := err.(type) { //nolint:errorlint // each layer is looked at by itself
 	case interface{ Unwrap() error }:
 		return noSecret(u.Unwrap())
 	case interface{ Unwrap() []error }:

@@ -61,7 +61,7 @@ func (s *Store) EndPass(ctx context.Context, host string) error {
 		return err
 	}
 	defer release()
-	now := time.Now()
+	now := time.Now().UTC()
 	held := s.rowsWhere(func(w *row) bool { return w.holdFor == "pass:"+host && w.hold > now.UnixNano() })
 	if len(held) == 0 {
 		return nil
@@ -103,7 +103,7 @@ func (s *Store) Retry(ctx context.Context, receiverOrLane string, ids []string) 
 	if err != nil {
 		return 0, err
 	}
-	now := time.Now()
+	now := time.Now().UTC()
 	lanes := s.probed(receiverOrLane, rows, now)
 	if len(rows) == 0 && len(lanes) == 0 {
 		return 0, nil
@@ -199,7 +199,7 @@ func (s *Store) Replay(ctx context.Context, ids []string) (int, error) {
 	if len(ids) == 0 {
 		return 0, nil
 	}
-	now := time.Now()
+	now := time.Now().UTC()
 	var again []*row
 	err = s.update(func(tx *bbolt.Tx) error {
 		t := make(tally)

@@ -15,11 +15,11 @@ import (
 // Another process may be quicker; then created is false.
 func create(path string) (created bool, err error) {
 	dir := filepath.Dir(path)
-	temp, err := os.CreateTemp(dir, filepath.Base(path)+".new-*") // mode 0600
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return false, fmt.Errorf("there is no directory %s; make it, or set store.path to another one", dir)
-	case err != nil:
+	}
+	temp, err := os.CreateTemp(dir, filepath.Base(path)+".new-*") // mode 0600
+	if err != nil {
 		return false, fmt.Errorf("make a file in %s: %w; let this user write there, or set store.path to another directory", dir, err)
 	}
 	defer func() { _ = os.Remove(temp.Name()) }()

@@ -40,7 +40,7 @@ func (h lookHeap) Swap(i, j int) {
 
 // Push implements heap.Interface.
 func (h *lookHeap) Push(x any) {
-	l := x.(*look)
+	l := x.(*look) //nolint:errcheck // container/heap hands in what we gave it
 	l.at = int32(len(*h)) // #nosec G115 -- far fewer targets
 	*h = append(*h, l)
 }
@@ -137,7 +137,7 @@ func (s *Store) Claim(ctx context.Context, r watcher.ClaimRequest) ([]watcher.Cl
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
+	now := time.Now().UTC()
 	var taken []*look
 	if len(r.Refs) > 0 {
 		taken = s.named(r, now.UnixNano())
@@ -159,7 +159,9 @@ func (s *Store) Claim(ctx context.Context, r watcher.ClaimRequest) ([]watcher.Cl
 func (q *hostQueue) due(limit int, now int64) []*look {
 	var out []*look
 	for len(out) < limit && len(q.waiting) > 0 && q.waiting[0].ready() <= now {
-		out = append(out, heap.Pop(&q.waiting).(*look))
+		first := q.waiting[0]
+		heap.Remove(&q.waiting, 0)
+		out = append(out, first)
 	}
 	return out
 }

@@ -48,6 +48,9 @@ const (
 	// mmapBytes are reserved addresses, not memory. As long as the file fits,
 	// a reader never keeps a writer waiting for a larger mapping.
 	mmapBytes = 256 << 20
+	// growBytes is how much the file grows at a time. bbolt's own 16 MiB would
+	// make each small store look like that.
+	growBytes = 1 << 20
 )
 
 // Open opens the file, or makes it. Its errors name the path and the remedy,
@@ -127,18 +130,29 @@ func openLocked(ctx context.Context, o Options) (*bbolt.DB, error) {
 // openOnce tries the lock once. What a damaged file makes bbolt panic about is
 // an error.
 func openOnce(path string, readOnly bool) (db *bbolt.DB, err error) {
+	var file *os.File
 	defer func() {
 		if r := recover(); r != nil {
+			_ = file.Close() // and with it the lock, which bbolt still has
 			db, err = nil, fmt.Errorf("%w: %v", bolterrors.ErrInvalid, r)
 		}
 	}()
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	return bbolt.Open(path, 0o600, &bbolt.Options{
+	db, err = bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout:         time.Millisecond, // one try; bbolt's own waiting cannot be cancelled
 		FreelistType:    bbolt.FreelistMapType,
 		InitialMmapSize: mmapBytes,
 		ReadOnly:        readOnly,
+		OpenFile: func(path string, flag int, mode os.FileMode) (f *os.File, err error) {
+			// Without O_CREATE: prepare has made the file, or found one.
+			file, err = os.OpenFile(path, flag&^os.O_CREATE, mode)
+			return file, err
+		},
 	})
+	if err == nil {
+		db.AllocSize = growBytes
+	}
+	return db, err
 }
 
 // explain adds the remedy.

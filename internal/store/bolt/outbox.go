@@ -80,7 +80,7 @@ func (s *Store) take(r outbox.ClaimRequest) []pick {
 	if l == nil {
 		return nil
 	}
-	now := time.Now()
+	now := time.Now().UTC()
 	picks, _ := survey(l.rows, now.UnixNano(), r.All)
 	if r.Probe {
 		slices.SortStableFunc(picks, func(a, b pick) int { return cmp.Compare(a.head.tried, b.head.tried) })

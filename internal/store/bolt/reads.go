@@ -3,7 +3,6 @@ package bolt
 import (
 	"bytes"
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -136,27 +135,23 @@ func (s *Store) backwards(ctx context.Context, sc scan) error {
 // page visits the entries before last, and gives the last one visited.
 func (s *Store) page(tx *bbolt.Tx, sc scan, last []byte) (visited []byte, more bool, err error) {
 	c := tx.Bucket([]byte(sc.bucket)).Cursor()
-	key, value := c.Seek(last)
-	if key == nil {
-		key, value = c.Last()
-	} else {
-		key, value = c.Prev()
+	backwards := c.Prev
+	if at, _ := c.Seek(last); at == nil {
+		backwards = c.Last // nothing stands behind
 	}
+	key, value := backwards()
 	for range pageRows {
 		if key == nil || !bytes.HasPrefix(key, sc.prefix) {
 			return nil, false, nil
 		}
 		payload, err := unseal(sc.bucket, key, value)
-		more = true
+		more := true
 		if err == nil {
 			more, err = sc.visit(tx, key, payload)
 		}
-		var de *DamagedError
-		switch {
-		case errors.As(err, &de):
+		if err != nil && ignoreDamage(err) == nil {
 			s.log.Error("a stored value is passed over", "path", s.opts.Path, "err", err)
-			more = true
-		case err != nil || !more:
+		} else if err != nil || !more {
 			return nil, false, err
 		}
 		last = bytes.Clone(key)

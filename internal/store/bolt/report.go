@@ -57,7 +57,7 @@ func (o *reportOp) durable() bool {
 // reserve judges each result and makes the targets of those it takes busy. mu
 // is held. Health has no claim to end.
 func (o *reportOp) reserve() {
-	o.now = time.Now()
+	o.now = time.Now().UTC()
 	o.verdicts = make([]watcher.Verdict, len(o.results))
 	for i := range o.results {
 		r := &o.results[i]

@@ -94,7 +94,7 @@ func (o *settleOp) reserve() {
 	s := o.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	o.now, o.moves, o.lost, o.released = time.Now(), nil, nil, nil
+	o.now, o.moves, o.lost, o.released = time.Now().UTC(), nil, nil, nil
 	for _, step := range o.in.Steps {
 		w := s.rows[step.ID]
 		if w == nil || w.busy || w.until == 0 || w.token != step.Token {

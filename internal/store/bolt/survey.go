@@ -32,7 +32,7 @@ func survey(rows []*row, now int64, all bool) (picks []pick, nextDue int64) {
 		if r.broken || blocked(threads, r, now) {
 			continue
 		}
-		nextDue = min(nextDue, max(r.due(), r.until))
+		nextDue = min(nextDue, cmp.Or(max(r.due(), r.until), r.created))
 		if r.claimed(now) || !all && r.due() > now {
 			continue
 		}
@@ -57,11 +57,11 @@ func blocked(threads map[string]line, r *row, now int64) bool {
 	if r.thread == "" {
 		return false
 	}
-	before, any := threads[r.thread]
+	before, some := threads[r.thread]
 	covered := before.pure && before.slot == r.slot
 	alone := r.slot != "" && !r.claimed(now)
-	threads[r.thread] = line{slot: r.slot, pure: alone && (!any || covered)}
-	return any && !covered
+	threads[r.thread] = line{slot: r.slot, pure: alone && (!some || covered)}
+	return some && !covered
 }
 
 // cover gives each pick with a slot the older rows of it that nobody has.

@@ -89,7 +89,7 @@ func (s *Store) Writable(ctx context.Context) error {
 	if err := s.writable(ctx); err != nil {
 		return err
 	}
-	if err, fresh := s.lastWrite(); fresh {
+	if fresh, err := s.lastWrite(); fresh {
 		return err
 	}
 	release, err := s.exclusive(ctx)
@@ -97,7 +97,7 @@ func (s *Store) Writable(ctx context.Context) error {
 		return err
 	}
 	defer release()
-	if err, fresh := s.lastWrite(); fresh {
+	if fresh, err := s.lastWrite(); fresh {
 		return err
 	}
 	return s.update(func(tx *bbolt.Tx) error {
@@ -105,12 +105,14 @@ func (s *Store) Writable(ctx context.Context) error {
 	})
 }
 
-func (s *Store) lastWrite() (err error, fresh bool) {
+// lastWrite is how the last transaction ended, and whether that still says how
+// the next one would.
+func (s *Store) lastWrite() (fresh bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	age := time.Since(s.wrote)
 	if s.failed != nil {
-		return s.failed, age < illFor
+		return age < illFor, s.failed
 	}
-	return nil, age < wellFor
+	return age < wellFor, nil
 }

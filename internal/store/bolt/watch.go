@@ -58,7 +58,7 @@ func (s *Store) Watch(ctx context.Context, source string, ts []watcher.Target) e
 func (s *Store) targetMoves(source string, wants map[string]want) ([]targetMove, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
+	now := time.Now().UTC()
 	var moves []targetMove
 	for ref, l := range s.looks {
 		w, wanted := wants[ref]

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"basewatch/internal/outbound"
+	"basewatch/internal/outbox"
+	"basewatch/notify"
+)
+
+// NotifyConfig is one [notify.NAME].
+type NotifyConfig struct {
+	Name, Kind string
+	// Settings are the kind's own.
+	Settings receiverSettings
+	// Outbound is [network] with the receiver's own keys over it.
+	Outbound outbound.Config
+	// Info is what routes have to know of it.
+	Info outbox.ReceiverInfo
+}
+
+// receiverSettings are the settings of one kind: a pointer to a struct with
+// koanf tags.
+type receiverSettings interface {
+	Validate() error
+	// Host is the host[:port] that the receiver calls; "" means none.
+	Host() (string, error)
+	// Info is what routes have to know, but for name and kind.
+	Info() outbox.ReceiverInfo
+	// Receiver makes it; a log writes to out.
+	Receiver(o notify.Options, out io.Writer) (outbox.Receiver, error)
+}
+
+// receiverKinds lists the kinds of receivers.
+func receiverKinds() []string { return []string{"slack", "webhook", "log"} }
+
+// newSettings gives the default settings of a kind, nil when there is no such
+// kind. A new kind is a case here.
+func newSettings(kind string) receiverSettings {
+	switch kind {
+	case "slack":
+		return &slackSettings{notify.DefaultSlackConfig()}
+	case "webhook":
+		return &webhookSettings{}
+	case "log":
+		return &logSettings{notify.DefaultLogConfig()}
+	}
+	return nil
+}
+
+type slackSettings struct {
+	notify.SlackConfig `koanf:",squash"`
+}
+
+func (s *slackSettings) Info() outbox.ReceiverInfo {
+	return outbox.ReceiverInfo{People: true, Threads: s.Threads(), Addressable: s.Threads(), DefaultAddress: s.Channel}
+}
+
+func (s *slackSettings) Receiver(o notify.Options, _ io.Writer) (outbox.Receiver, error) {
+	return notify.NewSlack(s.SlackConfig, o)
+}
+
+type webhookSettings struct {
+	notify.WebhookConfig `koanf:",squash"`
+}
+
+func (s *webhookSettings) Info() outbox.ReceiverInfo { return outbox.ReceiverInfo{} }
+
+func (s *webhookSettings) Receiver(o notify.Options, _ io.Writer) (outbox.Receiver, error) {
+	return notify.NewWebhook(s.WebhookConfig, o)
+}
+
+type logSettings struct {
+	notify.LogConfig `koanf:",squash"`
+}
+
+func (s *logSettings) Host() (string, error) { return "", nil }
+
+func (s *logSettings) Info() outbox.ReceiverInfo { return outbox.ReceiverInfo{} }
+
+func (s *logSettings) Receiver(o notify.Options, out io.Writer) (outbox.Receiver, error) {
+	return notify.NewLog(s.LogConfig, o, out)
+}
+
+// receiverCommon are the keys that every receiver has.
+type receiverCommon struct {
+	Kind            string `koanf:"kind"`
+	networkSettings `koanf:",squash"`
+}
+
+// receiverNode is the schema of a [notify.NAME], which depends on its kind. It
+// is nil when the kind is none of ours: that is told when it is built.
+func receiverNode(table map[string]any) *node {
+	own := newSettings(kindOf(table))
+	if own == nil {
+		return nil
+	}
+	n := nodeOf(reflect.TypeFor[receiverCommon]())
+	n.addFields(reflect.TypeOf(own).Elem())
+	return n
+}
+
+// kindOf reads the kind of a receiver, which other keys depend on, before
+// references are resolved.
+func kindOf(table map[string]any) string {
+	kind, _ := table["kind"].(string)
+	if isReference(kind) {
+		kind, _ = lookUp(kind) // badKind tells why it cannot be read
+	}
+	return kind
+}
+
+// kindWithKey gives the first kind whose receivers have the key.
+func kindWithKey(key string) string {
+	for _, kind := range receiverKinds() {
+		if receiverNode(map[string]any{"kind": kind}).keys[key] != nil {
+			return kind
+		}
+	}
+	return ""
+}
+
+func (b *builder) receivers() {
+	for _, name := range slices.Sorted(maps.Keys(b.set.Notify)) {
+		p := keyPath("notify").key(name)
+		if !receiverName(name) {
+			b.add(p, "%q is no name of a receiver; use only a-z, 0-9 and -", name)
+			continue
+		}
+		// One that was refused is kept, so that routes find its name.
+		b.cfg.Notify = append(b.cfg.Notify, b.receiver(name, b.set.Notify[name], p))
+	}
+}
+
+func (b *builder) receiver(name string, raw rawReceiver, p keyPath) NotifyConfig {
+	var common receiverCommon
+	kind := kindOf(raw)
+	own := newSettings(kind)
+	n := NotifyConfig{Name: name, Kind: kind, Settings: own, Info: outbox.ReceiverInfo{Name: name, Kind: kind, Addressable: true}}
+	if own == nil {
+		b.badKind(raw, p)
+		return n
+	}
+	ownRaw := maps.Clone(raw)
+	commonRaw := map[string]any{}
+	for key := range nodeOf(reflect.TypeFor[receiverCommon]()).keys {
+		if v, ok := raw[key]; ok {
+			commonRaw[key] = v
+			delete(ownRaw, key)
+		}
+	}
+	if err := errors.Join(decode(commonRaw, &common), decode(ownRaw, own)); err != nil {
+		b.add(p, "%s", err)
+		return n
+	}
+	n.Outbound = b.network(b.set.Network, common.networkSettings, p)
+	if b.follows(p) {
+		return n // with a key refused, what the others say means little
+	}
+	b.addError(p, own.Validate())
+	n.Info = own.Info()
+	n.Info.Name, n.Info.Kind = name, kind
+	return n
+}
+
+// badKind tells what is wrong with the kind of a receiver.
+func (b *builder) badKind(raw rawReceiver, p keyPath) {
+	known := "the kinds are " + strings.Join(receiverKinds(), ", ")
+	at := p.key("kind")
+	switch kind := raw["kind"].(type) {
+	case nil:
+		b.add(at, "missing; %s", known)
+	case string:
+		if isReference(kind) {
+			value, err := lookUp(kind)
+			if err != nil {
+				b.add(at, "%s; %s", err, known)
+				return
+			}
+			kind = value
+		}
+		if kind == "email" || kind == "chat" {
+			b.add(at, "%q is not built yet in this version; %s", kind, known)
+			return
+		}
+		if near := nearest(kind, receiverKinds()); near != "" {
+			known = fmt.Sprintf("did you mean %q?", near)
+		}
+		b.add(at, "no kind %s; %s", cutQuote(kind), known)
+	default:
+		b.add(at, "wants a text in quotes, not %s; %s", typeName(kind), known)
+	}
+}
+
+func receiverName(s string) bool {
+	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+}
+
+func (b *builder) routes() {
+	infos := make([]outbox.ReceiverInfo, len(b.cfg.Notify))
+	for i, n := range b.cfg.Notify {
+		infos[i] = n.Info
+	}
+	for i, r := range b.set.Route {
+		p := keyPath("route").item(i)
+		b.addError(p, r.Validate(string(p), infos))
+	}
+	b.cfg.Routes = b.set.Route
+}
