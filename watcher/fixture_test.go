@@ -22,6 +22,7 @@ type registries struct {
 	asked  map[string][]time.Time
 	read   int
 	ask    func(ctx context.Context, ref string) error // nil: all is well
+	unread error                                       // how reading an index fails
 	paused map[string]time.Time
 }
 
@@ -45,6 +46,9 @@ func (r *registries) Snapshot(_ context.Context, t watcher.Target, _ string) (wa
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.read++
+	if r.unread != nil {
+		return watcher.Snapshot{}, r.unread
+	}
 	return snapshot(r.see[t.Ref]), nil
 }
 

@@ -149,11 +149,10 @@ func (h *host) hold(n int) {
 	h.held += n
 }
 
-func (h *host) release(n int) (none bool) {
+func (h *host) release(n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.held -= n
-	return h.held == 0
 }
 
 // beginPass says that news may be held back until a pass over the host ends.

@@ -177,6 +177,9 @@ func TestAThrottledLookIsHandedBackUntilTheHostAllowsIt(t *testing.T) {
 		if s := f.state(all[0]); s.Health.Failures != 0 {
 			t.Errorf("the target is blamed: %+v", s.Health)
 		}
+		if loads, err := f.store.Hosts(t.Context()); err != nil || loads[0].Unseen != 40 {
+			t.Errorf("%d unseen, want all 40: no look was made (%v)", loads[0].Unseen, err)
+		}
 		f.run(2 * time.Minute)
 		if n := len(f.told(watcher.Baseline)); n != 41 {
 			t.Errorf("%d of 41 seen when the wait was over", n)
@@ -210,6 +213,43 @@ func TestWhatIsPendingIsToldInTimeWhileItsHostIsPaused(t *testing.T) {
 			if at.After(pausedAt) {
 				t.Errorf("a request at %v, after the pause began", at.Sub(pausedAt))
 			}
+		}
+	})
+}
+
+func TestANewlyWantedPlatformIsReadFromAnIndexSeenBefore(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fixture) {
+		f.watch(15*time.Minute, alpine)
+		f.reg.push("amd64=A arm64=A s390x=A", alpine)
+		f.run(time.Minute)
+		target := watcher.Target{Ref: alpine, Platforms: three, Every: 15 * time.Minute}
+		if err := f.store.Watch(t.Context(), "test", []watcher.Target{target}); err != nil {
+			t.Fatal(err)
+		}
+		f.run(20 * time.Minute)
+		if s := f.state(alpine); len(s.Current.Platforms) != 3 || s.Seq != 0 {
+			t.Errorf("known of it: %+v", s.Current)
+		}
+		if f.reg.read != 2 {
+			t.Errorf("%d reads, want one more", f.reg.read)
+		}
+	})
+}
+
+func TestAnIndexThatCannotBeReadIsNoProofThatTheTagIsGone(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fixture) {
+		f.watch(15*time.Minute, alpine)
+		f.run(time.Minute)
+		f.reg.push("amd64=B", alpine)
+		f.reg.unread = failed(watcher.NotFound)
+		f.run(3 * time.Hour)
+		if gone, failing := f.told(watcher.Gone), f.told(watcher.Failing); len(gone) != 0 || len(failing) != 1 {
+			t.Errorf("gone %v, failing %v", gone, failing)
+		}
+		f.reg.unread = nil
+		f.run(2 * time.Hour)
+		if changed := f.told(watcher.Changed); len(changed) != 1 {
+			t.Errorf("changes when it can be read again: %+v", changed)
 		}
 	})
 }

@@ -78,8 +78,9 @@ func (l *Loop) tryCommit(ctx context.Context, rs []Result) error {
 	return nil
 }
 
-// released counts claims as no longer held, and has the end of a pass looked at
-// when none is left.
+// released counts claims as no longer held and wakes the host's worker: what
+// was claimed has a new time to be due, perhaps before anything it waits for,
+// and a pass may have ended.
 func (l *Loop) released(h *host, rs []Result) {
 	n := 0
 	for _, r := range rs {
@@ -87,9 +88,8 @@ func (l *Loop) released(h *host, rs []Result) {
 			n++
 		}
 	}
-	if h.release(n) && h.inPass() {
-		poke(h.wake)
-	}
+	h.release(n)
+	poke(h.wake)
 }
 
 // linger is a context that outlasts ctx a little: what stops still reports what

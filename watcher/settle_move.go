@@ -53,9 +53,6 @@ func (w *settling) close() {
 		w.closeRest(moved, expired)
 		return
 	}
-	if expired {
-		w.stopAwaiting()
-	}
 	rest := w.notMoved(moved)
 	if w.wholeAndNew(rest) || w.stood() || lasted(w.PendingSince, w.now, w.policy.SettleMax) {
 		w.tell(moved, rest, "")

@@ -237,6 +237,33 @@ var settleStories = []struct {
 		events: []string{"0s baseline", "15m0s changed@1 amd64 A→B", "2h30m0s changed@2 amd64 B→A rollback"},
 		notes:  []string{"0s baseline", "15m0s changed", "2h30m0s changed"},
 	}, {
+		name: "a rollback that comes in parts: its rest stands for settle too", platforms: three,
+		steps: []step{{at: "0m", see: "amd64=A arm64=A s390x=A"}, {at: "15m", see: "amd64=B arm64=B s390x=B"},
+			{at: "2h", see: "amd64=A arm64=B s390x=B"}, {at: "2h30m", see: "amd64=A arm64=B s390x=B"},
+			{at: "3h", see: "amd64=A arm64=A s390x=A"}, {at: "3h30m", see: "amd64=A arm64=A s390x=A"}},
+		events: []string{"0s baseline", "15m0s changed@1 amd64 A→B arm64 A→B s390x A→B",
+			"2h30m0s changed@2 amd64 B→A partial awaiting linux/arm64,linux/s390x",
+			"3h30m0s changed@3 arm64 B→A s390x B→A rollback in 2"},
+		notes: []string{"0s baseline", "15m0s changed", "2h30m0s changed", "3h30m0s changed"},
+	}, {
+		name: "told before counts also after another platform is no longer wanted", platforms: three[:2],
+		steps: []step{{at: "0m", see: "amd64=A arm64=A"}, {at: "15m", see: "amd64=A arm64=A", want: one},
+			{at: "30m", see: "amd64=B arm64=B"}, {at: "2h", see: "amd64=A arm64=A"}, {at: "2h30m", see: "amd64=A arm64=A"}},
+		events: []string{"0s baseline", "30m0s changed@1 amd64 A→B", "2h30m0s changed@2 amd64 B→A rollback"},
+		notes:  []string{"0s baseline", "30m0s changed", "2h30m0s changed"},
+	}, {
+		name: "a platform that moved and is then absent stays moved", platforms: three,
+		steps: []step{{at: "0m", see: "amd64=A arm64=A s390x=A"}, {at: "15m", see: "amd64=B arm64=A s390x=A"},
+			{at: "30m", see: "arm64=A s390x=A"}, {at: "45m", see: "arm64=A s390x=A"}},
+		events: []string{"0s baseline", "45m0s changed@1 amd64 A→B partial awaiting linux/arm64,linux/s390x"},
+		notes:  []string{"0s baseline", "30m0s quiet", "45m0s changed"},
+	}, {
+		name: "what was first missed within a second is one event", platforms: three,
+		steps: []step{{at: "0m", see: "amd64=A arm64=A s390x=A"}, {at: "15m0.2s", see: "amd64=A arm64=A"},
+			{at: "15m0.9s", see: "amd64=A"}, {at: "24h15m0s", see: "amd64=A"}, {at: "25h", see: "amd64=A"}},
+		events: []string{"0s baseline", "24h15m0s incomplete linux/arm64,linux/s390x"},
+		notes:  []string{"0s baseline", "15m0.2s quiet", "15m0.9s quiet", "24h15m0s health"},
+	}, {
 		name: "an absent platform keeps its old digest; incomplete once after settle_max", platforms: three,
 		steps: []step{{at: "0m", see: "amd64=A arm64=A s390x=A"}, {at: "15m", see: "amd64=A arm64=A"},
 			{at: "24h", see: "amd64=A arm64=A"}, {at: "24h15m", see: "amd64=A arm64=A"},
@@ -367,6 +394,25 @@ func TestSettleEventsCarryWhatReceiversNeed(t *testing.T) {
 	}
 	if s.state.Seen != snapshot("amd64=A").Index || s.state.Current.Index != s.state.Seen {
 		t.Errorf("seen %s, current %s", s.state.Seen, s.state.Current.Index)
+	}
+}
+
+func TestWhatIsPendingKeepsItsFirstSightWhenItsIndexIsReadAgain(t *testing.T) {
+	s := newStory(three[:2])
+	s.play(t, []step{{at: "0m", see: "amd64=A arm64=A s390x=A"}, {at: "15m", see: "amd64=B arm64=A s390x=A"},
+		{at: "30m", see: "amd64=B arm64=A s390x=A", want: three}, {at: "45m", see: "amd64=B arm64=A s390x=A"}})
+	if c := s.events[1]; !c.New.SeenAt.Equal(start.Add(15 * time.Minute)) {
+		t.Errorf("first seen at %v", c.New.SeenAt.Sub(start))
+	}
+}
+
+func TestSettleRemembersABoundedNumberOfProjections(t *testing.T) {
+	s := newStory(one)
+	for i := range 100 {
+		s.look(start.Add(time.Duration(i)*time.Hour), fmt.Sprintf("amd64=%d", i), "")
+	}
+	if n := len(s.state.Told); n != 32 || s.state.Seq != 99 {
+		t.Errorf("%d projections remembered after %d changes", n, s.state.Seq)
 	}
 }
 

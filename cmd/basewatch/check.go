@@ -41,6 +41,8 @@ type question struct {
 	ref   string // canonical
 	pin   string // digest, or empty
 	where string // FILE:LINE of the pin
+	// answer stands in for a look where none is possible; then ref is empty.
+	answer *finding
 }
 
 // finding is the answer: what a row of the table shows.
@@ -72,19 +74,21 @@ func (c *cli) check(ctx context.Context, asked, platforms []string, exitCode boo
 	if len(qs) == 0 {
 		return usageError(errors.New("nothing to look at: name images or files, or configure a [[watch]]"))
 	}
+	qs, told := answered(qs)
 	look, err := newLooker(cfg, platforms)
 	if err != nil {
 		return err
 	}
 	defer look.close()
 	found := make([]finding, len(qs))
-	rest := c.checkByDaemon(ctx, qs, found, len(platforms) == 0)
+	rest := c.checkByDaemon(ctx, qs, found, len(platforms) == 0 && len(qs) > 0)
 	if err := look.all(ctx, qs, rest, found); err != nil {
 		return err
 	}
 	for i, q := range qs {
 		found[i].comparePin(q)
 	}
+	found = append(found, told...)
 	if err := c.showFindings(found, look.summary()); err != nil {
 		return err
 	}

@@ -199,7 +199,14 @@ func TestStopHandsBackAndCountsNoFailure(t *testing.T) {
 func TestStopLetsAnAttemptInFlightEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := prepare(t, to("hook"))
-		s.hook.now(func(context.Context, outbox.Delivery) error { time.Sleep(4 * time.Second); return nil })
+		s.hook.now(func(ctx context.Context, _ outbox.Delivery) error {
+			select {
+			case <-time.After(4 * time.Second):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
 		s.start()
 		s.store.tell(changes(2)...)
 		wait(time.Second)

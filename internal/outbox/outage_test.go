@@ -67,10 +67,10 @@ func TestARowThatAlwaysFailsDoesNotHoldUpItsLane(t *testing.T) {
 		if got := len(s.hook.arrived()); got != 20 {
 			t.Errorf("%d of 20 good rows arrived within 6 s", got)
 		}
-		// Later ones, while the bad row alone has been failing probe after
-		// probe, do not wait for the next probe.
-		for i := range 30 {
-			wait(time.Duration(i) * 7 * time.Minute)
+		// Later ones do not wait for the next probe either, though the bad row
+		// has been failing alone, probe after probe.
+		for i := range 10 {
+			wait(50 * time.Minute)
 			s.store.tell(change("docker.io/acme/good:1", uint64(i+1)))
 			wait(6 * time.Second)
 			if got := len(s.hook.arrived()); got != 21+i {
@@ -87,18 +87,46 @@ func TestNothingGoesToALaneBeforeItsRetryAfter(t *testing.T) {
 		s.hook.now(func(context.Context, outbox.Delivery) error { return outbox.RetryAfter(errDown, 37*time.Minute) })
 		s.start()
 		began := time.Now()
-		s.store.tell(changes(3)...)
+		s.store.tell(changes(1)...)
+		for probes := range 3 {
+			wait(time.Minute)
+			s.store.tell(change("docker.io/acme/new:1", uint64(probes+1)))
+			wait(36*time.Minute - time.Second)
+			if n := len(s.hook.calls()); n != probes+1 {
+				t.Errorf("%d attempts before Retry-After was over, want %d", n, probes+1)
+			}
+			wait(time.Second)
+		}
+		s.hook.now(nil)
+		wait(36 * time.Minute)
+		if n := len(s.hook.calls()); n != 4 {
+			t.Errorf("%d attempts before the last Retry-After was over, want 4", n)
+		}
 		wait(time.Minute)
+		got := s.hook.arrived()
+		if len(got) != 4 || !got[3].at.Equal(began.Add(4*37*time.Minute)) {
+			t.Errorf("%d of 4 arrived to the second", len(got))
+		}
+		s.stop()
+	})
+}
+
+func TestARetryAfterForOneRowHoldsBackANewOneToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := prepare(t, to("hook"))
+		s.hook.now(func(context.Context, outbox.Delivery) error { return outbox.RetryAfter(errDown, 10*time.Minute) })
+		s.start()
+		s.store.tell(changes(1)...)
+		wait(25 * time.Minute) // the row has failed alone, as a probe too
 		s.hook.now(nil)
 		s.store.tell(change("docker.io/acme/new:1", 1))
-		wait(36*time.Minute - time.Second)
-		if n := len(s.hook.calls()); n != 1 {
-			t.Errorf("%d attempts before Retry-After was over", n)
+		wait(5*time.Minute - time.Second)
+		if n := len(s.hook.calls()); n != 3 {
+			t.Errorf("%d attempts before Retry-After was over, want 3", n)
 		}
 		wait(time.Second)
-		got := s.hook.arrived()
-		if len(got) != 4 || !got[3].at.Equal(began.Add(37*time.Minute)) {
-			t.Errorf("%d of 4 arrived to the second", len(got))
+		if n := len(s.hook.arrived()); n != 2 {
+			t.Errorf("%d of 2 arrived to the second", n)
 		}
 		s.stop()
 	})

@@ -21,11 +21,11 @@ import (
 func Find(content []byte, args map[string]string) ([]Reference, []Unresolved, error) {
 	content, err := readable(content)
 	if err != nil {
-		return nil, nil, fmt.Errorf("look for images in a Dockerfile: %w", err)
+		return nil, nil, err
 	}
 	tree, err := parse(content)
 	if err != nil {
-		return nil, nil, fmt.Errorf("look for images in a Dockerfile: %w", err)
+		return nil, nil, err
 	}
 	f := &finder{
 		scope: newScope(tree.EscapeToken, args),
@@ -39,7 +39,7 @@ func Find(content []byte, args map[string]string) ([]Reference, []Unresolved, er
 		f.instruction(n, n.StartLine)
 	}
 	if f.scope.left < 0 {
-		return nil, nil, fmt.Errorf("look for images in a Dockerfile: %w", errLookups)
+		return nil, nil, errLookups
 	}
 	f.markFinal()
 	found, open := f.split()
