@@ -102,7 +102,11 @@ func (l *Loop) putOff(ctx context.Context, h *host, c Claim, err error) made {
 			return made{result: l.settle(h, c, s, Look{Err: err}, now), health: health, err: err}
 		}
 	}
-	m := handBack(c, later(now.Add(time.Second), retryAt(err)), err)
+	next := retryAt(err)
+	if !next.After(now) {
+		next = nextTry(c.Target.Ref, now, h.interval(c.Target), 1)
+	}
+	m := handBack(c, next, err)
 	m.health = health
 	return m
 }

@@ -26,12 +26,19 @@ const source = "config"
 // stopTime is how long a stop may take as a whole.
 const stopTime = 9 * time.Second
 
+// surroundings are what the daemon is put into.
+type surroundings struct {
+	load loadOptions // where the configuration is read again
+	log  *slog.Logger
+	out  io.Writer // for what people read: the start, log receivers
+	// dial replaces the network, for tests; nil: the real one.
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
 // app is the daemon put together. What it is made of lives as long as it; what
 // a reload replaces is behind atomic pointers.
 type app struct {
-	load loadOptions
-	log  *slog.Logger
-	out  io.Writer // for what people read: the start, log receivers
+	surroundings
 
 	cfg        atomic.Pointer[Config]
 	router     atomic.Pointer[outbox.Router]
@@ -54,8 +61,8 @@ type app struct {
 // newApp builds the daemon. When a part fails, what was built is taken down
 // again. The order is the order of dependence: what comes later uses what came
 // before.
-func newApp(ctx context.Context, cfg *Config, load loadOptions, log *slog.Logger, out io.Writer) (a *app, err error) {
-	a = &app{load: load, log: log, out: out, started: time.Now(), boot: cfg, metrics: web.NewMetrics(version)}
+func newApp(ctx context.Context, cfg *Config, s surroundings) (a *app, err error) {
+	a = &app{surroundings: s, started: time.Now(), boot: cfg, metrics: web.NewMetrics(version)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())
@@ -68,18 +75,18 @@ func newApp(ctx context.Context, cfg *Config, load loadOptions, log *slog.Logger
 		return a, usageError(err)
 	}
 	a.router.Store(router)
-	receivers, err := buildReceivers(cfg, out)
+	receivers, err := a.buildReceivers(cfg)
 	if err != nil {
 		return a, usageError(err)
 	}
-	regs, err := newRegistries(cfg, log, a.metrics)
+	regs, err := a.newRegistries(cfg)
 	if err != nil {
 		return a, usageError(err)
 	}
 	a.registries = newSwapRegistries(regs)
 	a.onStop(func() error { a.registries.close(); return nil })
 	a.store, err = bolt.Open(ctx, bolt.Options{
-		Path: cfg.Store.Path, LockWait: cfg.Store.LockWait, Logger: log,
+		Path: cfg.Store.Path, LockWait: cfg.Store.LockWait, Logger: a.log,
 		Plan:   func(e watcher.Event) []outbox.Delivery { return a.router.Load().Plan(e) },
 		OnWork: func() { a.dispatcher.Wake() }, OnTargets: func() { a.loop.Wake() },
 	})
@@ -87,14 +94,11 @@ func newApp(ctx context.Context, cfg *Config, load loadOptions, log *slog.Logger
 		return a, err
 	}
 	a.onStop(a.store.Close)
-	a.story = newStory(out, a.store)
+	a.story = newStory(a.out, a.store)
 	a.loop = a.newLoop()
 	a.dispatcher = outbox.NewDispatcher(outbox.DispatcherConfig{
-		Store: a.store.Outbox(), Receivers: receivers, Observer: a.metrics, Logger: log,
+		Store: a.store.Outbox(), Receivers: receivers, Observer: a.metrics, Logger: a.log,
 	})
-	if err := a.listen(cfg); err != nil {
-		return a, err
-	}
 	return a, a.store.Watch(ctx, source, cfg.Targets)
 }
 
@@ -139,7 +143,7 @@ func (a *app) EndPass(ctx context.Context, host string) error {
 
 // listen opens the socket beside the store and the TCP listener, and puts the
 // API on both.
-func (a *app) listen(cfg *Config) error {
+func (a *app) listen(ctx context.Context, cfg *Config) error {
 	server, err := web.New(a.webConfig(cfg))
 	if err != nil {
 		return usageError(err)
@@ -153,7 +157,7 @@ func (a *app) listen(cfg *Config) error {
 	if cfg.HTTP.Listen == "" {
 		return nil
 	}
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", cfg.HTTP.Listen)
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.HTTP.Listen)
 	if err != nil {
 		return fmt.Errorf("http.listen: %w; set another listen under [http], or \"\" to serve the socket alone", err)
 	}
@@ -182,10 +186,9 @@ func (a *app) address() string {
 func (a *app) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	parts := []func(context.Context) error{
-		a.loop.Run,
-		a.dispatcher.Run,
-		func(ctx context.Context) error { return web.Serve(ctx, a.log, a.faces...) },
+	parts := []func(context.Context) error{a.loop.Run, a.dispatcher.Run}
+	if len(a.faces) > 0 {
+		parts = append(parts, func(ctx context.Context) error { return web.Serve(ctx, a.log, a.faces...) })
 	}
 	ended := make(chan error, len(parts))
 	for _, part := range parts {
@@ -216,6 +219,8 @@ func await(ended <-chan error, n int) error {
 	return errors.Join(errs...)
 }
 
-func newRegistries(cfg *Config, log *slog.Logger, m *web.Metrics) (*registry.Registries, error) {
-	return registry.New(cfg.Registries, registry.Options{Logger: log, Observer: registryObserver{m}, UserAgent: "basewatch/" + version})
+func (a *app) newRegistries(cfg *Config) (*registry.Registries, error) {
+	return registry.New(cfg.Registries, registry.Options{
+		Logger: a.log, Observer: registryObserver{a.metrics}, UserAgent: "basewatch/" + version, Dial: a.dial,
+	})
 }

@@ -113,7 +113,7 @@ func questionOf(cfg *Config, r dockerfile.Reference, where string) question {
 	case r.Tag == "":
 		// To compare it with latest would call a pin of any other tag behind.
 		q.answer = &finding{Image: r.Image, Note: fmt.Sprintf(
-			"%s pins %s without a tag: nothing to compare; write %s:TAG@%s…", where, watcher.Digest12(r.Digest), r.Image, r.Digest[:len("sha256:")])}
+			"%s pins %s without a tag: nothing to compare; write %s:TAG@…", where, watcher.Digest12(r.Digest), r.Image)}
 	default:
 		q.ref = ref
 	}

@@ -3,90 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
 
-	"basewatch/internal/outbound"
 	"basewatch/internal/outbox"
-	"basewatch/notify"
 )
-
-// NotifyConfig is one [notify.NAME].
-type NotifyConfig struct {
-	Name, Kind string
-	// Settings are the kind's own.
-	Settings receiverSettings
-	// Outbound is [network] with the receiver's own keys over it.
-	Outbound outbound.Config
-	// Info is what routes have to know of it.
-	Info outbox.ReceiverInfo
-}
-
-// receiverSettings are the settings of one kind: a pointer to a struct with
-// koanf tags.
-type receiverSettings interface {
-	Validate() error
-	// Host is the host[:port] that the receiver calls; "" means none.
-	Host() (string, error)
-	// Info is what routes have to know, but for name and kind.
-	Info() outbox.ReceiverInfo
-	// Receiver makes it; a log writes to out.
-	Receiver(o notify.Options, out io.Writer) (outbox.Receiver, error)
-}
-
-// receiverKinds lists the kinds of receivers.
-func receiverKinds() []string { return []string{"slack", "webhook", "log"} }
-
-// newSettings gives the default settings of a kind, nil when there is no such
-// kind. A new kind is a case here.
-func newSettings(kind string) receiverSettings {
-	switch kind {
-	case "slack":
-		return &slackSettings{notify.DefaultSlackConfig()}
-	case "webhook":
-		return &webhookSettings{}
-	case "log":
-		return &logSettings{notify.DefaultLogConfig()}
-	}
-	return nil
-}
-
-type slackSettings struct {
-	notify.SlackConfig `koanf:",squash"`
-}
-
-func (s *slackSettings) Info() outbox.ReceiverInfo {
-	return outbox.ReceiverInfo{People: true, Threads: s.Threads(), Addressable: s.Threads(), DefaultAddress: s.Channel}
-}
-
-func (s *slackSettings) Receiver(o notify.Options, _ io.Writer) (outbox.Receiver, error) {
-	return notify.NewSlack(s.SlackConfig, o)
-}
-
-type webhookSettings struct {
-	notify.WebhookConfig `koanf:",squash"`
-}
-
-func (s *webhookSettings) Info() outbox.ReceiverInfo { return outbox.ReceiverInfo{} }
-
-func (s *webhookSettings) Receiver(o notify.Options, _ io.Writer) (outbox.Receiver, error) {
-	return notify.NewWebhook(s.WebhookConfig, o)
-}
-
-type logSettings struct {
-	notify.LogConfig `koanf:",squash"`
-}
-
-func (s *logSettings) Host() (string, error) { return "", nil }
-
-func (s *logSettings) Info() outbox.ReceiverInfo { return outbox.ReceiverInfo{} }
-
-func (s *logSettings) Receiver(o notify.Options, out io.Writer) (outbox.Receiver, error) {
-	return notify.NewLog(s.LogConfig, o, out)
-}
 
 // receiverCommon are the keys that every receiver has.
 type receiverCommon struct {

@@ -9,12 +9,85 @@ import (
 	"basewatch/notify"
 )
 
-// buildReceivers makes the receivers of a configuration, by name. The log
-// receivers write to out.
-func buildReceivers(cfg *Config, out io.Writer) (map[string]outbox.Receiver, error) {
+// NotifyConfig is one [notify.NAME].
+type NotifyConfig struct {
+	Name, Kind string
+	// Settings are the kind's own.
+	Settings receiverSettings
+	// Outbound is [network] with the receiver's own keys over it.
+	Outbound outbound.Config
+	// Info is what routes have to know of it.
+	Info outbox.ReceiverInfo
+}
+
+// receiverSettings are the settings of one kind: a pointer to a struct with
+// koanf tags.
+type receiverSettings interface {
+	Validate() error
+	// Host is the host[:port] that the receiver calls; "" means none.
+	Host() (string, error)
+	// Info is what routes have to know, but for name and kind.
+	Info() outbox.ReceiverInfo
+	// Receiver makes it; a log writes to out.
+	Receiver(o notify.Options, out io.Writer) (outbox.Receiver, error)
+}
+
+// receiverKinds lists the kinds of receivers.
+func receiverKinds() []string { return []string{"slack", "webhook", "log"} }
+
+// newSettings gives the default settings of a kind, nil when there is no such
+// kind. A new kind is a case here.
+func newSettings(kind string) receiverSettings {
+	switch kind {
+	case "slack":
+		return &slackSettings{notify.DefaultSlackConfig()}
+	case "webhook":
+		return &webhookSettings{}
+	case "log":
+		return &logSettings{notify.DefaultLogConfig()}
+	}
+	return nil
+}
+
+type slackSettings struct {
+	notify.SlackConfig `koanf:",squash"`
+}
+
+func (s *slackSettings) Info() outbox.ReceiverInfo {
+	return outbox.ReceiverInfo{People: true, Threads: s.Threads(), Addressable: s.Threads(), DefaultAddress: s.Channel}
+}
+
+func (s *slackSettings) Receiver(o notify.Options, _ io.Writer) (outbox.Receiver, error) {
+	return notify.NewSlack(s.SlackConfig, o)
+}
+
+type webhookSettings struct {
+	notify.WebhookConfig `koanf:",squash"`
+}
+
+func (s *webhookSettings) Info() outbox.ReceiverInfo { return outbox.ReceiverInfo{} }
+
+func (s *webhookSettings) Receiver(o notify.Options, _ io.Writer) (outbox.Receiver, error) {
+	return notify.NewWebhook(s.WebhookConfig, o)
+}
+
+type logSettings struct {
+	notify.LogConfig `koanf:",squash"`
+}
+
+func (s *logSettings) Host() (string, error) { return "", nil }
+
+func (s *logSettings) Info() outbox.ReceiverInfo { return outbox.ReceiverInfo{} }
+
+func (s *logSettings) Receiver(o notify.Options, out io.Writer) (outbox.Receiver, error) {
+	return notify.NewLog(s.LogConfig, o, out)
+}
+
+// buildReceivers makes the receivers of a configuration, by name.
+func (a *app) buildReceivers(cfg *Config) (map[string]outbox.Receiver, error) {
 	receivers := make(map[string]outbox.Receiver, len(cfg.Notify))
 	for _, n := range cfg.Notify {
-		r, err := buildReceiver(cfg, n, out)
+		r, err := a.buildReceiver(cfg, n)
 		if err != nil {
 			return nil, fmt.Errorf("notify.%s: %w", n.Name, err)
 		}
@@ -23,16 +96,17 @@ func buildReceivers(cfg *Config, out io.Writer) (map[string]outbox.Receiver, err
 	return receivers, nil
 }
 
-func buildReceiver(cfg *Config, n NotifyConfig, out io.Writer) (outbox.Receiver, error) {
+func (a *app) buildReceiver(cfg *Config, n NotifyConfig) (outbox.Receiver, error) {
 	o := notify.Options{Instance: cfg.Name, PublicURL: cfg.HTTP.PublicURL, Version: version}
 	host, err := n.Settings.Host()
 	if err != nil {
 		return nil, err
 	}
 	if host != "" {
-		if o.HTTP, err = outbound.NewClient(outbound.Options{Config: n.Outbound, Host: host, Connections: 4}); err != nil {
+		o.HTTP, err = outbound.NewClient(outbound.Options{Config: n.Outbound, Host: host, Connections: 4, Dial: a.dial})
+		if err != nil {
 			return nil, err
 		}
 	}
-	return n.Settings.Receiver(o, out)
+	return n.Settings.Receiver(o, a.out)
 }

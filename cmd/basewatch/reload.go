@@ -65,11 +65,11 @@ func (a *app) swap(ctx context.Context, cfg *Config) error {
 	if err != nil {
 		return err
 	}
-	receivers, err := buildReceivers(cfg, a.out)
+	receivers, err := a.buildReceivers(cfg)
 	if err != nil {
 		return err
 	}
-	regs, err := newRegistries(cfg, a.log, a.metrics)
+	regs, err := a.newRegistries(cfg)
 	if err != nil {
 		return err
 	}

@@ -46,9 +46,12 @@ func (c *cli) run(ctx context.Context, log *slog.Logger, once bool) error {
 	if err != nil {
 		return err
 	}
-	a, err := newApp(ctx, cfg, load, log, c.out)
+	a, err := newApp(ctx, cfg, surroundings{load: load, log: log, out: c.out})
 	if err != nil {
 		return err
+	}
+	if err := a.listen(ctx, cfg); err != nil {
+		return errors.Join(err, a.close())
 	}
 	a.story.head(a)
 	if once {

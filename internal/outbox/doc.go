@@ -12,6 +12,10 @@
 //     to another. It is pure.
 //   - [Store]: keeps rows, receipts, roots of threads and the health of lanes.
 //
+// People and machines are told differently: machines get each event by itself
+// and at once; people get at most a few messages a minute, older changes of an
+// image within the newest, and what is more than a few as one digest.
+//
 // A delivery is waiting until it is delivered, skipped, dead or superseded.
 // A receiver may see the same ID twice, never two IDs for one thing.
 //

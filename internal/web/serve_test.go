@@ -198,7 +198,7 @@ func TestConnectionsBeyondTheBoundWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipes()
 		l := limit(p, 2)
-		got := make(chan net.Conn, 3)
+		got := make(chan net.Conn, 4)
 		var accepting sync.WaitGroup
 		accepting.Go(func() {
 			for {
@@ -210,8 +210,14 @@ func TestConnectionsBeyondTheBoundWait(t *testing.T) {
 			}
 		})
 		var dialing sync.WaitGroup
-		for range 3 {
-			dialing.Go(func() { p.dial(t) })
+		for range 4 {
+			dialing.Go(func() {
+				_, srv := net.Pipe()
+				select {
+				case p.conns <- srv:
+				case <-p.closed:
+				}
+			})
 		}
 		synctest.Wait()
 		if len(got) != 2 {
@@ -220,12 +226,12 @@ func TestConnectionsBeyondTheBoundWait(t *testing.T) {
 		first := <-got
 		_ = first.Close()
 		_ = first.Close() // a second close frees nothing
-		dialing.Wait()
 		synctest.Wait()
 		if len(got) != 2 {
 			t.Errorf("after a close %d, want 2", len(got))
 		}
 		_ = l.Close()
+		dialing.Wait()
 		accepting.Wait()
 	})
 }

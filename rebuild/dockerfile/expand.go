@@ -130,21 +130,22 @@ func (s *scope) expand(word string, line int) *value {
 	}
 	r, err := s.lex.ProcessWordWithMatches(word, s)
 	if err == nil && len(r.Result) > maxWord {
-		err = fmt.Errorf("expands to more than %d bytes", maxWord)
+		r.Result, err = "", fmt.Errorf("expands to more than %d bytes", maxWord)
 	}
 	v.text, v.err = r.Result, err
 	for _, name := range slices.Sorted(maps.Keys(r.Matched)) {
 		part := s.values[name]
 		v.parts = append(v.parts, part)
-		if part.err == nil && len(part.lacks) == 0 || !s.matters(name, word, v) {
-			continue
+		if (part.err != nil || len(part.lacks) > 0) && s.matters(name, word, r.Result, err) {
+			v.lacks = append(v.lacks, part.lacks...)
+			if v.err == nil {
+				v.err = part.err
+			}
 		}
-		v.lacks = append(v.lacks, part.lacks...)
-		v.err = errors.Join(v.err, part.err)
 	}
 	unset := slices.Sorted(maps.Keys(r.Unmatched))
 	for _, name := range unset {
-		if bare(word, name) && (len(unset) > maxTried || s.matters(name, word, v)) {
+		if bare(word, name) && (len(unset) > maxTried || s.matters(name, word, r.Result, err)) {
 			v.lacks = append(v.lacks, name)
 		}
 	}
@@ -182,18 +183,18 @@ func (s *scope) refuse(word string) error {
 
 // matters reports whether the word comes out as another one if the variable has
 // another value: in ${A:-$B} B does not, as long as A is set. Of a word that
-// cannot be expanded, that it then can.
-func (s *scope) matters(name, word string, before *value) bool {
+// could not be expanded, that it then can. The word was expanded to text or err.
+func (s *scope) matters(name, word, text string, err error) bool {
 	s.tried, s.instead = name, "other"
 	if v := s.values[name]; v != nil {
 		s.instead += v.text
 	}
 	defer func() { s.tried = "" }()
-	after, _, err := s.lex.ProcessWord(word, s)
-	if before.err != nil {
-		return err == nil
+	after, _, failed := s.lex.ProcessWord(word, s)
+	if err != nil {
+		return failed == nil
 	}
-	return err != nil || after != before.text
+	return failed != nil || after != text
 }
 
 // bare reports whether the word uses the variable so that it must have a value:

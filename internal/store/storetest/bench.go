@@ -63,11 +63,15 @@ func (b *bench) equal(what string, got, want any) {
 }
 
 // plan tells people (one slot per image) and a machine (each event) of changes,
-// and only the machine of all else.
+// and only the machine of all else. A change with a label app rebuilds that one
+// alone, whatever the image.
 func plan(e watcher.Event) []outbox.Delivery {
 	machine := outbox.Delivery{Receiver: "hook", Route: "default"}
 	if e.Kind != watcher.Changed {
 		return []outbox.Delivery{machine}
+	}
+	if apps := e.Labels["app"]; len(apps) == 1 {
+		return []outbox.Delivery{{Receiver: "ci", Dependent: apps[0], Slot: "ci|" + apps[0]}}
 	}
 	people := outbox.Delivery{Receiver: "slack", Address: "#shop", Route: "route[1]", Slot: "slack:#shop|" + e.Ref}
 	if e.CatchUp {
@@ -79,6 +83,7 @@ func plan(e watcher.Event) []outbox.Delivery {
 const (
 	people  = "slack:#shop"
 	machine = "hook"
+	ci      = "ci"
 )
 
 func target(ref string) watcher.Target {

@@ -11,60 +11,12 @@ import (
 
 func durableTests() []promise {
 	return []promise{
-		{"unchanged looks survive a stop", func(b *bench) {
-			st, due := unchangedLook(b)
-			b.reopen()
-			st.NextAt, st.Health.LastLook, st.Health.LastGood = due, now(), now()
-			b.equal("state", b.stateOf(alpine), st)
-		}},
-		{"unchanged looks are kept after a few minutes, a crash before costs only these", func(b *bench) {
-			st, _ := unchangedLook(b)
-			b.crash()
-			b.equal("state", b.stateOf(alpine), st)
-			c := b.claimRef(alpine)
-			b.equal("quiet and seen", []any{c.Quiet, c.Seen}, []any{true, digest(1)})
-
-			st, due := unchangedLook(b)
-			look := now()
-			b.pass(5 * time.Minute)
-			b.crash()
-			st.NextAt, st.Health.LastLook, st.Health.LastGood = due, look, look
-			b.equal("state", b.stateOf(alpine), st)
-		}},
-		{"a crash frees claims at once, and tokens go on growing", func(b *bench) {
-			b.watch(alpine)
-			b.born(changed(python, 1, 2))
-			look, row := b.claimRef(alpine), b.claimRow(machine)
-			b.crash()
-			again, rowAgain := b.claimRef(alpine), b.claimRow(machine)
-			if again.Token <= look.Token || rowAgain.Token <= row.Token {
-				b.Fatalf("tokens %d and %d after %d and %d", again.Token, rowAgain.Token, look.Token, row.Token)
-			}
-			b.report(watcher.Stale, watcher.Result{Ref: alpine, Token: look.Token})
-		}},
-		{"targets survive a crash", func(b *bench) {
-			b.watch(alpine, quay)
-			b.crash()
-			b.equal("claims", b.claimRef(alpine).Target, target(alpine))
-			hosts, err := b.store.Hosts(b.Context())
-			b.ok(err)
-			b.equal("hosts", len(hosts), 2)
-		}},
+		{"unchanged looks survive a stop", looksSurviveClose},
+		{"unchanged looks are kept after a few minutes, a crash before costs only these", looksAreFlushed},
+		{"a crash frees claims at once, and tokens go on growing", crashFreesClaims},
+		{"targets survive a crash", targetsSurviveCrash},
 		{"reports and settlements that meet are each whole", concurrentWrites},
-		{"close can be called again, and what comes after is refused", func(b *bench) {
-			b.watch(alpine)
-			b.ok(b.store.Close())
-			b.ok(b.store.Close())
-			if _, err := b.store.Claim(b.Context(), watcher.ClaimRequest{Host: hub, Max: 1, TTL: ttl}); err == nil {
-				b.Error("a claim")
-			}
-			if err := b.store.Outbox().Settle(b.Context(), outbox.Settlement{Lane: outbox.Lane{Name: machine}}); err == nil {
-				b.Error("a settlement")
-			}
-			if _, err := b.store.State(b.Context(), alpine); err == nil {
-				b.Error("a state")
-			}
-		}},
+		{"close can be called again, and what comes after is refused", closed},
 	}
 }
 
@@ -130,4 +82,62 @@ func changeAndTell(b *bench, ref string, seq uint64) error {
 		return fmt.Errorf("claim a row: %d rows, %w", len(ds), err)
 	}
 	return b.store.Outbox().Settle(ctx, outbox.Settlement{Steps: []outbox.Step{step(ds[0], outbox.Delivered)}})
+}
+
+func looksSurviveClose(b *bench) {
+	st, due := unchangedLook(b)
+	b.reopen()
+	st.NextAt, st.Health.LastLook, st.Health.LastGood = due, now(), now()
+	b.equal("state", b.stateOf(alpine), st)
+}
+
+func looksAreFlushed(b *bench) {
+	st, _ := unchangedLook(b)
+	b.crash()
+	b.equal("state", b.stateOf(alpine), st)
+	c := b.claimRef(alpine)
+	b.equal("quiet and seen", []any{c.Quiet, c.Seen}, []any{true, digest(1)})
+
+	st, due := unchangedLook(b)
+	look := now()
+	b.pass(5 * time.Minute)
+	b.crash()
+	st.NextAt, st.Health.LastLook, st.Health.LastGood = due, look, look
+	b.equal("state", b.stateOf(alpine), st)
+}
+
+func crashFreesClaims(b *bench) {
+	b.watch(alpine)
+	b.born(changed(python, 1, 2))
+	look, row := b.claimRef(alpine), b.claimRow(machine)
+	b.crash()
+	again, rowAgain := b.claimRef(alpine), b.claimRow(machine)
+	if again.Token <= look.Token || rowAgain.Token <= row.Token {
+		b.Fatalf("tokens %d and %d after %d and %d", again.Token, rowAgain.Token, look.Token, row.Token)
+	}
+	b.report(watcher.Stale, watcher.Result{Ref: alpine, Token: look.Token})
+}
+
+func targetsSurviveCrash(b *bench) {
+	b.watch(alpine, quay)
+	b.crash()
+	b.equal("claims", b.claimRef(alpine).Target, target(alpine))
+	hosts, err := b.store.Hosts(b.Context())
+	b.ok(err)
+	b.equal("hosts", len(hosts), 2)
+}
+
+func closed(b *bench) {
+	b.watch(alpine)
+	b.ok(b.store.Close())
+	b.ok(b.store.Close())
+	if _, err := b.store.Claim(b.Context(), watcher.ClaimRequest{Host: hub, Max: 1, TTL: ttl}); err == nil {
+		b.Error("a claim")
+	}
+	if err := b.store.Outbox().Settle(b.Context(), outbox.Settlement{Lane: outbox.Lane{Name: machine}}); err == nil {
+		b.Error("a settlement")
+	}
+	if _, err := b.store.State(b.Context(), alpine); err == nil {
+		b.Error("a state")
+	}
 }
