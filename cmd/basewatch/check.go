@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,7 +89,7 @@ func (c *cli) check(ctx context.Context, asked, platforms []string, exitCode boo
 	for i, q := range qs {
 		found[i].comparePin(q)
 	}
-	found = append(found, told...)
+	found = slices.Concat(found, told)
 	if err := c.showFindings(found, look.summary()); err != nil {
 		return err
 	}

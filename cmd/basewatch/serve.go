@@ -49,7 +49,12 @@ func (a *app) Test(ctx context.Context, lane string, kind watcher.Kind) (watcher
 	if err != nil {
 		return e, err
 	}
-	return e, a.store.Outbox().Settle(ctx, outbox.Settlement{Born: []watcher.Event{e}})
+	if err := a.store.Outbox().Settle(ctx, outbox.Settlement{Born: []watcher.Event{e}}); err != nil {
+		return e, err
+	}
+	// A lane that fails is probed now: who asks for a test has mended it.
+	_, err = a.store.Retry(ctx, lane, nil)
+	return e, err
 }
 
 // testEvent imitates an event of a kind about an image that does not exist.

@@ -17,17 +17,17 @@ const (
 	// maxWord bounds a reference and the default of an ARG, in bytes, before
 	// and after expansion. References that registries take are shorter.
 	maxWord = 1024
-	// maxLookups bounds what all variables of a file may give, in bytes; each
-	// use counts as lookupCost more.
-	maxLookups = 1 << 20
-	lookupCost = 16
+	// maxGiven bounds what all variables of a file may give, in bytes; each use
+	// counts as useCost more.
+	maxGiven = 4 << 20
+	useCost  = 16
 	// maxTried is how many unset variables of a word are tried one by one.
 	maxTried = 16
 	// maxHops is how many ARGs are gone through to the one that holds a value.
 	maxHops = 16
 )
 
-var errLookups = errors.New("its ARGs expand to too much text")
+var errGiven = errors.New("its ARGs expand to too much text")
 
 // value is a text after expansion, and what became of it on the way.
 type value struct {
@@ -68,7 +68,8 @@ type scope struct {
 	given    map[string]string
 	values   map[string]*value
 	declared map[string]bool
-	left     int // of maxLookups
+	left     int // of maxGiven
+	longest  int // value so far
 
 	// While it is being found out whether a word depends on a variable, that
 	// one has another text.
@@ -80,7 +81,7 @@ var _ shell.EnvGetter = (*scope)(nil)
 func newScope(escape rune, given map[string]string) *scope {
 	s := &scope{
 		lex: shell.NewLex(escape), escape: string(escape), given: given,
-		values: map[string]*value{}, declared: map[string]bool{}, left: maxLookups,
+		values: map[string]*value{}, declared: map[string]bool{}, left: maxGiven,
 	}
 	for name, text := range platformArgs(given) {
 		s.values[name] = &value{text: text}
@@ -115,11 +116,16 @@ func platformArgs(given map[string]string) map[string]string {
 func (s *scope) declare(word string, line int) {
 	name, text, has := strings.Cut(word, "=")
 	s.declared[name] = true
+	var v *value
 	if given, ok := s.given[name]; ok {
-		s.values[name] = &value{text: given}
+		v = &value{text: given}
 	} else if has {
-		s.values[name] = s.expand(text, line)
+		v = s.expand(text, line)
+	} else {
+		return
 	}
+	s.values[name] = v
+	s.longest = max(s.longest, len(v.text))
 }
 
 // expand gives the word as a build would see it.
@@ -159,10 +165,14 @@ var replaces = regexp.MustCompile(`\$\{(?:[\pL\pN_]*|[@*#?$!-])/`)
 
 // refuse keeps from the lexer what would grow without bound: a replacement
 // within a replacement multiplies, and 100 fit into a word. To see one, the word
-// must have no quotes and no escapes that could hide a brace.
+// must have no quotes and no escapes that could hide a brace. A single one can
+// put as much as the word in place of each byte of a value, and pays for that.
 func (s *scope) refuse(word string) error {
 	if len(word) > maxWord {
 		return fmt.Errorf("longer than %d bytes", maxWord)
+	}
+	if s.left < 0 {
+		return errGiven
 	}
 	if !replaces.MatchString(word) {
 		return nil
@@ -177,6 +187,9 @@ func (s *scope) refuse(word string) error {
 		case c == '}':
 			depth = max(depth-1, 0)
 		}
+	}
+	if s.left -= len(word) * s.longest; s.left < 0 {
+		return errGiven
 	}
 	return nil
 }
@@ -230,7 +243,7 @@ func (s *scope) Get(name string) (text string, set bool) {
 	if v == nil || s.left < 0 {
 		return "", false
 	}
-	s.left -= len(v.text) + lookupCost
+	s.left -= len(v.text) + useCost
 	return v.text, true
 }
 

@@ -39,7 +39,7 @@ func Find(content []byte, args map[string]string) ([]Reference, []Unresolved, er
 		f.instruction(n, n.StartLine)
 	}
 	if f.scope.left < 0 {
-		return nil, nil, errLookups
+		return nil, nil, errGiven
 	}
 	f.markFinal()
 	found, open := f.split()
@@ -93,9 +93,7 @@ func (f *finder) instruction(n *parser.Node, line int) {
 	case "onbuild":
 		f.onbuild(n, line)
 	default:
-		for _, p := range sources(n, line) {
-			f.places = append(f.places, p)
-		}
+		f.places = append(f.places, sources(n, line)...)
 	}
 }
 
@@ -106,9 +104,12 @@ func (f *finder) from(n *parser.Node, line int) {
 	}
 	st := stage{on: none, place: none}
 	v := f.scope.expand(words[0], line)
-	if i, ok := f.named[strings.ToLower(v.text)]; ok && v.ok() {
-		st.on = i
-	} else if !(v.ok() && v.text == scratch) && !ignored(f.lines, line) {
+	parent, isStage := f.named[strings.ToLower(v.text)]
+	switch {
+	case v.ok() && isStage:
+		st.on = parent
+	case v.ok() && v.text == scratch, ignored(f.lines, line):
+	default:
 		st.place = f.add(words[0], StageBase, v)
 	}
 	f.stages = append(f.stages, st)

@@ -101,6 +101,26 @@ func TestFindKnowsTheFivePlacesOfAnImage(t *testing.T) {
 	}
 }
 
+func TestAReferenceComesSplit(t *testing.T) {
+	for file, want := range map[string]dockerfile.Reference{
+		"FROM alpine":                        {Image: "alpine"},
+		"FROM alpine:3.22":                   {Image: "alpine", Tag: "3.22"},
+		"FROM alpine@" + pin:                 {Image: "alpine", Digest: pin},
+		"FROM host:5000/acme/x":              {Image: "host:5000/acme/x"},
+		"FROM host:5000/acme/x:1@" + pin:     {Image: "host:5000/acme/x", Tag: "1", Digest: pin},
+		"ARG D=@" + pin + "\nFROM alpine:3$D": {Image: "alpine", Tag: "3", Digest: pin},
+	} {
+		found, _, err := dockerfile.Find([]byte(file), nil)
+		if err != nil || len(found) != 1 {
+			t.Fatalf("%q: found %v, error %v", file, found, err)
+		}
+		want.Kind, want.Line = dockerfile.FinalBase, 1
+		if diff := cmp.Diff(want, found[0]); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", file, diff)
+		}
+	}
+}
+
 func TestFindExpandsARGsAsABuildDoes(t *testing.T) {
 	for _, c := range []findCase{
 		{"part of it: change FROM", []string{"ARG V=3.13", "FROM python:${V}-slim"}, nil, []string{"2 final-base python:3.13-slim"}},
@@ -177,6 +197,7 @@ func TestACommentDirectlyAboveTakesAFROMOut(t *testing.T) {
 	for _, c := range []findCase{
 		{"above", []string{"# basewatch: ignore", "FROM alpine"}, nil, nil},
 		{"in a block, with a reason", []string{"FROM a", "", "  #basewatch:ignore the vendor pins it", "# more", "FROM b"}, nil, []string{"1 stage-base a"}},
+		{"after a byte order mark", []string{"\ufeff# basewatch: ignore", "FROM a"}, nil, nil},
 		{"only the next one", []string{"# basewatch: ignore", "FROM a", "FROM b"}, nil, []string{"3 final-base b"}},
 		{"a blank line between", []string{"# basewatch: ignore", "", "FROM a"}, nil, []string{"3 final-base a"}},
 		{"below", []string{"FROM a", "# basewatch: ignore", "RUN x"}, nil, []string{"1 final-base a"}},
@@ -231,8 +252,9 @@ func TestFindRefusesWithWords(t *testing.T) {
 		{"long line", "FROM a\nFROM " + strings.Repeat("a", 1<<16), "line greater than max allowed size"},
 		{"open heredoc", "FROM alpine\nRUN <<EOF\n", "line 2: unterminated heredoc"},
 		{"escape", "# escape=x\nFROM a", "invalid escape token"},
-		{"substitutions", "FROM a\nRUN " + strings.Repeat("${A:-", 5000), "more than 4096 ${…} in one file"},
-		{"growth", "ARG A=" + strings.Repeat("a", 1000) + strings.Repeat("\nARG B=${A}", 1100) + "\nFROM $B", "expand to too much text"},
+		{"nesting", "FROM a\nRUN <<E " + strings.Repeat("${A:-", 5000), "more than 4096 ${…} in one file"},
+		{"growth", "ARG A=" + strings.Repeat("a", 1000) + strings.Repeat("\nARG B=$A", 5000) + "\nFROM $B", "expand to too much text"},
+		{"replacements", "ARG A=" + strings.Repeat("a", 1000) + strings.Repeat("\nFROM ${A//a/"+strings.Repeat("b", 900)+"}", 1000), "expand to too much text"},
 	} {
 		found, open, err := dockerfile.Find([]byte(tc.file), nil)
 		if err == nil || !strings.Contains(err.Error(), tc.want) || found != nil || open != nil {

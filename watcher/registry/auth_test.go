@@ -176,6 +176,53 @@ func TestAWrongPasswordStopsBeingSent(t *testing.T) {
 	}
 }
 
+func TestARefusedRepositoryCostsOneLoginForAllItsTags(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, standin.Behaviour{Auth: standin.Bearer, Username: "bot", Password: "right"}, nil)
+		refs := w.Fleet(1, 20, linux)
+		for range 2 {
+			if errs := looks(t, w.us, refs); len(errs) != 20 {
+				t.Errorf("%d of 20 were refused", len(errs))
+			}
+		}
+		if got := w.Counts(); got.Token != 1 {
+			t.Errorf("it cost %+v", got)
+		}
+	})
+}
+
+func TestAScopeThatIsNoRepositorysIsAskedForAsWell(t *testing.T) {
+	w := newWorld(t, standin.Behaviour{Auth: standin.Bearer}, nil)
+	d := w.Push(repoName, "1", linux)
+	w.Next(standin.Answer{Status: http.StatusUnauthorized, Header: map[string]string{
+		"Www-Authenticate": `Bearer realm="http://registry.example.com/token",service="public.ecr.aws",scope="aws"`}})
+	mustDigest(t, w.us, tagRef, d)
+	if got, want := w.Requests()[1].Query, "scope=repository%3Aacme%2Fbase%3Apull&scope=aws&service=public.ecr.aws"; got != want {
+		t.Errorf("asked for %s", got)
+	}
+}
+
+func TestAGoodPasswordIsNotBarredByRepositoriesThatItMayNotRead(t *testing.T) {
+	w := newWorld(t, standin.Behaviour{Auth: standin.Basic, Username: "bot", Password: "right"}, edit(login("bot", "right")))
+	d := w.Push(repoName, "1", linux)
+	mustDigest(t, w.us, tagRef, d)
+	w.Behave(func(b *standin.Behaviour) {
+		b.Answer = func(rw http.ResponseWriter, r *http.Request) bool {
+			if !strings.Contains(r.URL.Path, "secret") {
+				return false
+			}
+			rw.Header().Set("Www-Authenticate", `Basic realm="r"`)
+			rw.WriteHeader(http.StatusUnauthorized)
+			return true
+		}
+	})
+	for range maxLoginFailures {
+		_, err := w.us.Digest(t.Context(), hostName+"/acme/secret:1")
+		wantProblem(t, err, watcher.Denied)
+	}
+	mustDigest(t, w.us, tagRef, d)
+}
+
 func TestAGoodLoginIsNotBarredByRepositoriesThatItMayNotRead(t *testing.T) {
 	w := newWorld(t, standin.Behaviour{Auth: standin.Bearer, Username: "bot", Password: "right"}, edit(login("bot", "right")))
 	d := w.Push(repoName, "1", linux)

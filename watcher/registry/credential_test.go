@@ -86,6 +86,16 @@ func TestAHelperIsAskedOncePerHostAndNotPerLook(t *testing.T) {
 	}
 }
 
+func TestAHelperIsAskedAgainWhenItsPasswordIsRefused(t *testing.T) {
+	helper(t, "corp", `{"Username":"bot","Secret":"old"}`)
+	w := newWorld(t, standin.Behaviour{Auth: standin.Basic, Username: "bot", Password: "old"}, edit(func(h *HostConfig) { h.Helper = "corp" }))
+	d := w.Push(repoName, "1", linux)
+	mustDigest(t, w.us, tagRef, d)
+	helper(t, "corp", `{"Username":"bot","Secret":"new"}`)
+	w.Behave(func(b *standin.Behaviour) { b.Password = "new" })
+	mustDigest(t, w.us, tagRef, d)
+}
+
 func TestAHelperThatFailsSaysSo(t *testing.T) {
 	w := newWorld(t, standin.Behaviour{Auth: standin.Basic, Username: "bot", Password: "x"}, edit(func(h *HostConfig) { h.Helper = "absent" }))
 	_, err := w.us.Digest(t.Context(), tagRef)

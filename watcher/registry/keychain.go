@@ -66,11 +66,7 @@ func fromAuthenticator(ctx context.Context, a authn.Authenticator) (credential, 
 	if err != nil {
 		return credential{}, err
 	}
-	got := credential{username: c.Username, password: c.Password, identity: c.IdentityToken, bearer: c.RegistryToken}
-	if got.username == "<token>" { // how helpers mark an identity token
-		got = credential{identity: got.identity + got.password}
-	}
-	return got, nil
+	return credential{username: c.Username, password: c.Password, identity: c.IdentityToken, bearer: c.RegistryToken}, nil
 }
 
 func isGoogle(host string) bool {
@@ -126,7 +122,7 @@ func askHelper(ctx context.Context, helper, host string) (credential, error) {
 	if err := json.Unmarshal(out.Bytes(), &answer); err != nil || answer.Secret == "" {
 		return credential{}, fmt.Errorf("%s get: %w", program, errNoHelperOutput)
 	}
-	if answer.Username == "<token>" {
+	if answer.Username == "<token>" { // how helpers mark an identity token
 		return credential{identity: answer.Secret}, nil
 	}
 	return credential{username: answer.Username, password: answer.Secret}, nil

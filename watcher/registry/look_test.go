@@ -178,6 +178,14 @@ func TestALoginPageIsNoManifest(t *testing.T) {
 	wantProblem(t, err, watcher.Invalid, "not taken", tagRef)
 }
 
+func TestSchema1IsSaidToBeUnsupportedByHeadAlready(t *testing.T) {
+	w := newWorld(t, standin.Behaviour{}, nil)
+	w.Next(standin.Answer{Status: http.StatusOK, Header: map[string]string{
+		"Content-Type": "application/vnd.docker.distribution.manifest.v1+prettyjws", "Docker-Content-Digest": "sha256:" + strings.Repeat("0", 64)}})
+	_, err := w.us.Digest(t.Context(), tagRef)
+	wantProblem(t, err, watcher.Invalid, "schema 1")
+}
+
 func TestFivePercentOfFailuresFailNoLook(t *testing.T) {
 	for name, b := range map[string]standin.Behaviour{
 		"503":   {Auth: standin.Bearer, FailPercent: 5},

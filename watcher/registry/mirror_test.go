@@ -194,6 +194,9 @@ func TestConfigErrorsNameTheKeyAndTheRemedy(t *testing.T) {
 	if err := (Config{}).Validate(); err != nil {
 		t.Error(err)
 	}
+	if _, err := New(Config{Hosts: map[string]HostConfig{"registry": DefaultHost()}}, Options{}); err == nil {
+		t.Error("New took what Validate refuses")
+	}
 }
 
 func TestABrokenCAFileIsFoundAtTheStart(t *testing.T) {

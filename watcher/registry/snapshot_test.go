@@ -93,6 +93,43 @@ func TestATamperedConfigIsNotBelieved(t *testing.T) {
 	wantProblem(t, err, watcher.Invalid, "the image's config has the digest")
 }
 
+func TestAConfigOfAnotherSizeOrKindIsNotBelieved(t *testing.T) {
+	w := newWorld(t, standin.Behaviour{}, nil)
+	body := []byte(`{"os":"linux","architecture":"amd64"}`)
+	config := digestLike("", body)
+	for words, kindAndSize := range map[string]string{
+		"has 37 bytes, its manifest says 36":                fmt.Sprintf(`"mediaType":%q,"size":36`, ociConfig),
+		`no container image but a "application/vnd.cncf.he`: `"mediaType":"application/vnd.cncf.helm.config.v1+json","size":37`,
+	} {
+		d := w.PutRaw(repoName, ociManifest, fmt.Appendf(nil, `{"schemaVersion":2,"config":{"digest":%q,%s},"layers":[]}`, config, kindAndSize))
+		w.Heal()
+		w.Next(standin.Answer{Status: http.StatusOK, Body: string(body), Match: standin.PathContains("/blobs/")})
+		_, err := w.us.Snapshot(t.Context(), target(tagRef), d)
+		wantProblem(t, err, watcher.Invalid, words)
+	}
+}
+
+func TestWhatIsAnImageInAnIndex(t *testing.T) {
+	attested := map[string]string{"vnd.docker.reference.type": "attestation-manifest"}
+	for name, tc := range map[string]struct {
+		d    descriptor
+		want bool
+	}{
+		"image":         {descriptor{Platform: &platform{OS: "linux", Architecture: "amd64"}}, true},
+		"attestation":   {descriptor{Platform: &platform{OS: "linux", Architecture: "amd64"}, Annotations: attested}, false},
+		"unknown":       {descriptor{Platform: &platform{OS: "unknown", Architecture: "unknown"}}, false},
+		"unknown os":    {descriptor{Platform: &platform{OS: "unknown", Architecture: "amd64"}}, false},
+		"unknown arch":  {descriptor{Platform: &platform{OS: "linux", Architecture: "unknown"}}, false},
+		"empty":         {descriptor{Platform: &platform{}}, false},
+		"no platform":   {descriptor{}, false},
+		"other of ours": {descriptor{Platform: &platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.1"}}, true},
+	} {
+		if got := tc.d.isImage(); got != tc.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
 func TestAnEndlessManifestIsCut(t *testing.T) {
 	w := newWorld(t, standin.Behaviour{}, nil)
 	d := w.PutRaw(repoName, ociIndex, []byte(strings.Repeat(" ", maxManifestBytes+1)))

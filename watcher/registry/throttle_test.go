@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,6 +97,46 @@ func TestNoRequestGoesToAHostBeforeItsTime(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		mustDigest(t, w.us, tagRef, want)
+	})
+}
+
+func TestARequestToWaitCountsUnderAnyStatus(t *testing.T) {
+	for name, a := range map[string]standin.Answer{
+		"GitHub's text under 403":  {Status: http.StatusForbidden, Body: "toomanyrequests: retry-after: 20m, allowed: 44000/minute"},
+		"no time under 403":        {Status: http.StatusForbidden, Body: `{"errors":[{"code":"TOOMANYREQUESTS"}]}`},
+		"503 with a time":          {Status: http.StatusServiceUnavailable, Header: map[string]string{"Retry-After": "1200"}},
+		"429 of the token server":  {Status: http.StatusTooManyRequests, Header: map[string]string{"Retry-After": "1200"}, Match: standin.PathContains("/token")},
+		"429 with a body and time": {Status: http.StatusTooManyRequests, Body: `{"errors":[{"code":"TOOMANYREQUESTS","message":"retry-after: 20m"}]}`},
+	} {
+		w := newWorld(t, standin.Behaviour{Auth: standin.Bearer, NoHead: true}, nil)
+		w.Push(repoName, "1", linux)
+		if a.Match == nil {
+			a.Match = func(r *http.Request) bool { return r.Method == http.MethodGet }
+		}
+		w.Next(a)
+		_, err := w.us.Digest(t.Context(), tagRef)
+		wantProblem(t, err, watcher.Throttled)
+		var le *watcher.LookError
+		if asLookError(err, &le); time.Until(le.RetryAt) < 59*time.Second {
+			t.Errorf("%s: again in %s", name, time.Until(le.RetryAt))
+		}
+	}
+}
+
+func TestAllowanceLeavesRoomForThoseWhoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate("h", 1, 0)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for range 21 {
+			wg.Go(func() { _ = g.enter(ctx, Head) })
+		}
+		synctest.Wait()
+		if n, _ := g.allowance(50); n != 30 {
+			t.Errorf("%d may begin while 20 wait", n)
+		}
+		cancel()
+		wg.Wait()
 	})
 }
 

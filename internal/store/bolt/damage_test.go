@@ -124,6 +124,21 @@ func TestADamagedDeliveryHoldsUpNoOther(t *testing.T) {
 	}
 }
 
+func TestADamagedDeliveryFreesWhatItWouldCover(t *testing.T) {
+	s := openNew(t, Options{Plan: testPlan})
+	must(t, s.Outbox().Settle(t.Context(), outbox.Settlement{Born: []watcher.Event{testChange(testRef, 1), testChange(testRef, 2)}}))
+	newest := outbox.DeliveryID(testChange(testRef, 2).Key, "slack:#shop", "")
+	must(t, s.db.Update(func(tx *bbolt.Tx) error {
+		return tx.Bucket([]byte(deliveriesBucket)).Put([]byte(newest), []byte("garbage"))
+	}))
+	if ds := claimAll(t, s, "slack:#shop"); len(ds) != 0 {
+		t.Errorf("claimed %v", ds)
+	}
+	if ds := claimAll(t, s, "slack:#shop"); len(ds) != 1 || ds[0].Event.Seq != 1 {
+		t.Errorf("claimed %v", ds)
+	}
+}
+
 func TestADeliveryThatIsDamagedWhileClaimedIsLostAlone(t *testing.T) {
 	s := openNew(t, Options{Plan: testPlan})
 	must(t, s.Outbox().Settle(t.Context(), outbox.Settlement{Born: []watcher.Event{testChange(testRef, 1), testChange(otherRef, 1)}}))

@@ -40,7 +40,7 @@ func (h lookHeap) Swap(i, j int) {
 
 // Push implements heap.Interface.
 func (h *lookHeap) Push(x any) {
-	l := x.(*look) //nolint:errcheck // container/heap hands in what we gave it
+	l := x.(*look)        //nolint:errcheck // container/heap hands in what we gave it
 	l.at = int32(len(*h)) // #nosec G115 -- far fewer targets
 	*h = append(*h, l)
 }

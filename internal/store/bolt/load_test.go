@@ -203,6 +203,34 @@ func TestAWriteThatFailsHarmsNoneItMet(t *testing.T) {
 	})
 }
 
+// The plan is called within the transaction, so it sees what others would.
+func TestWhatATransactionIsAboutCannotBeClaimedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := openNew(t, Options{Plan: testPlan})
+		must(t, s.Watch(t.Context(), "config", []watcher.Target{testTarget(testRef)}))
+		must(t, s.Outbox().Settle(t.Context(), outbox.Settlement{Born: []watcher.Event{testChange(otherRef, 1)}}))
+		report := reporting(t, s, testRef, "")
+		rows := claimAll(t, s, "hook")
+		time.Sleep(time.Hour) // both claims have expired
+		s.SetPlan(func(watcher.Event) []outbox.Delivery {
+			cs, err := s.Claim(t.Context(), watcher.ClaimRequest{Refs: []string{testRef}, Max: 1, TTL: time.Minute})
+			if len(cs) != 0 || err != nil {
+				t.Errorf("claimed %v, %v", cs, err)
+			}
+			return nil
+		})
+		must(t, report())
+		s.SetPlan(func(watcher.Event) []outbox.Delivery {
+			if ds := claimAll(t, s, "hook"); len(ds) != 0 {
+				t.Errorf("claimed %v", ds)
+			}
+			return nil
+		})
+		must(t, s.Outbox().Settle(t.Context(), outbox.Settlement{Born: []watcher.Event{testChange(otherRef, 2)},
+			Steps: []outbox.Step{{ID: rows[0].ID, Token: rows[0].Token, State: outbox.Delivered}}}))
+	})
+}
+
 func TestHintsComeAfterTheCommit(t *testing.T) {
 	var s *Store
 	var found atomic.Int64

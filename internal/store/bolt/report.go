@@ -202,5 +202,4 @@ func (o *reportOp) abort() {
 		}
 		return nil
 	})
-	o.verdicts = nil // nothing is reserved any more
 }

@@ -275,7 +275,6 @@ func (o *settleOp) abort() {
 			w.busy = false
 		}
 	}
-	o.moves = nil
 }
 
 // plant gives threads their root: the receipt of the first delivered row, of
