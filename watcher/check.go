@@ -50,7 +50,6 @@ func (l *Loop) Check(ctx context.Context, refs []string) ([]CheckResult, error) 
 
 // checkHost looks at some targets of a host, a few at once.
 func (l *Loop) checkHost(ctx context.Context, h *host, rs []*CheckResult) {
-	defer poke(h.wake)
 	lingering, cancel := linger(ctx)
 	defer cancel()
 	slots := make(chan struct{}, l.inFlight(h.name))

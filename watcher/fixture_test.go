@@ -17,13 +17,14 @@ import (
 // registries is a scripted world of registries: what each tag points to, and
 // how asking goes.
 type registries struct {
-	mu     sync.Mutex
-	see    map[string]string // per ref, as in step.see
-	asked  map[string][]time.Time
-	read   int
-	ask    func(ctx context.Context, ref string) error // nil: all is well
-	unread error                                       // how reading an index fails
-	paused map[string]time.Time
+	mu      sync.Mutex
+	see     map[string]string // per ref, as in step.see
+	asked   map[string][]time.Time
+	read    int
+	ask     func(ctx context.Context, ref string) error // nil: all is well
+	unread  error                                       // how reading an index fails
+	paused  map[string]time.Time
+	allowed map[string]int // how often the loop asked for an allowance, per host
 }
 
 func (r *registries) Digest(ctx context.Context, ref string) (string, error) {
@@ -55,6 +56,7 @@ func (r *registries) Snapshot(_ context.Context, t watcher.Target, _ string) (wa
 func (r *registries) Allowance(host string) (int, time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.allowed[host]++
 	if until := r.paused[host]; until.After(time.Now()) {
 		return 0, until
 	}
@@ -111,7 +113,7 @@ func inBubble(t *testing.T, test func(t *testing.T, f *fixture)) {
 	path := filepath.Join(t.TempDir(), "basewatch.db")
 	synctest.Test(t, func(t *testing.T) {
 		f := &fixture{t: t, path: path, reg: &registries{see: make(map[string]string),
-			asked: make(map[string][]time.Time), paused: make(map[string]time.Time)}}
+			asked: make(map[string][]time.Time), paused: make(map[string]time.Time), allowed: make(map[string]int)}}
 		f.open()
 		defer f.close()
 		test(t, f)

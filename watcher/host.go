@@ -141,19 +141,15 @@ func (h *host) seemsDown() bool {
 	return h.health.Failures > failuresToTell
 }
 
-// hold and release count claims from the moment they are made until they are
-// reported; release reports whether none is left.
+// hold counts claims from the moment they are made, release when they are
+// reported.
 func (h *host) hold(n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.held += n
 }
 
-func (h *host) release(n int) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.held -= n
-}
+func (h *host) release(n int) { h.hold(-n) }
 
 // beginPass says that news may be held back until a pass over the host ends.
 func (h *host) beginPass(now time.Time) {
@@ -175,10 +171,4 @@ func (h *host) endPass(now time.Time, drained bool) (since time.Time, over bool)
 		h.passSince = time.Time{}
 	}
 	return since, over
-}
-
-func (h *host) inPass() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return !h.passSince.IsZero()
 }

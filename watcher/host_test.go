@@ -11,7 +11,7 @@ import (
 
 func down(host string, p watcher.Problem) func(context.Context, string) error {
 	return func(_ context.Context, ref string) error {
-		if strings.HasPrefix(ref, host+"/") {
+		if ref == host || strings.HasPrefix(ref, host+"/") {
 			return failed(p)
 		}
 		return nil
@@ -59,6 +59,27 @@ func TestAHostsFailingIsToldOnceAlsoOverARestart(t *testing.T) {
 		f.run(3 * time.Hour)
 		if n := len(f.told(watcher.Recovered)); n != 1 {
 			t.Errorf("recovered told %d times", n)
+		}
+	})
+}
+
+func TestATargetThatStaysFailingIsToldAnHourAfterItsHostRecovered(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fixture) {
+		all := refs("docker.io", 10)
+		f.watch(15*time.Minute, all...)
+		var up time.Time
+		f.run(4*time.Hour, func() {
+			f.reg.script(down("docker.io", watcher.Unreachable))
+			time.Sleep(6 * time.Hour)
+			up = time.Now()
+			f.reg.script(down("docker.io/acme/app3:1", watcher.Denied))
+		})
+		failing := f.told(watcher.Failing)
+		if len(failing) != 2 || failing[1].Ref != all[3] {
+			t.Fatalf("failing: %+v", failing)
+		}
+		if after := failing[1].At.Sub(up); after < time.Hour {
+			t.Errorf("told %v after the host recovered", after)
 		}
 	})
 }

@@ -257,16 +257,19 @@ func TestAnIndexThatCannotBeReadIsNoProofThatTheTagIsGone(t *testing.T) {
 func TestTargetsThatComeAndGoAreTakenUpByAWake(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fixture) {
 		f.watch(15*time.Minute, alpine)
-		var before int
+		var before, asked int
 		f.run(5*time.Second,
 			func() { f.watch(15*time.Minute, base); f.loop.Wake() },
-			func() { before = f.reg.looks(alpine) },
+			func() { before, asked = f.reg.looks(alpine), f.reg.allowed["docker.io"] },
 			func() { time.Sleep(2 * time.Hour) })
 		if f.reg.looks(base) == 0 {
 			t.Error("the new target was not looked at")
 		}
 		if after := f.reg.looks(alpine); after != before {
 			t.Errorf("%d more looks at a target nobody watches", after-before)
+		}
+		if after := f.reg.allowed["docker.io"]; after != asked {
+			t.Errorf("the loop still works at a host without targets")
 		}
 	})
 }
@@ -317,6 +320,38 @@ func TestAStoreThatFailsForAWhileLosesNothing(t *testing.T) {
 		}
 		if n := broken.refused.Load(); n == 0 || n > 600 {
 			t.Errorf("%d reports while the store was broken", n)
+		}
+	})
+}
+
+// pickyStore refuses every report that has a certain target in it.
+type pickyStore struct {
+	watcher.Store
+	ref string
+}
+
+func (s *pickyStore) Report(ctx context.Context, rs []watcher.Result) ([]watcher.Verdict, error) {
+	for _, r := range rs {
+		if r.Ref == s.ref {
+			return nil, errors.New("value too large")
+		}
+	}
+	return s.Store.Report(ctx, rs)
+}
+
+func TestAResultThatTheStoreCannotTakeKeepsBackNoOther(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fixture) {
+		all := refs("docker.io", 20)
+		f.watch(15*time.Minute, all...)
+		f.cfg.Store = &pickyStore{Store: f.store, ref: all[4]}
+		f.loop = watcher.NewLoop(f.cfg)
+		f.run(4 * time.Minute)
+		if n := len(f.told(watcher.Baseline)); n < 10 {
+			t.Errorf("%d of 19 seen", n)
+		}
+		f.run(10 * time.Minute)
+		if n := len(f.told(watcher.Baseline)); n != 19 {
+			t.Errorf("%d of 19 seen", n)
 		}
 	})
 }

@@ -225,6 +225,14 @@ var settleStories = []struct {
 			"2h30m0s changed@2 amd64 B→C arm64 A→B partial awaiting linux/s390x"},
 		notes: []string{"0s baseline", "45m0s changed", "2h30m0s changed"},
 	}, {
+		name: "the clock of an ordinary move is not that of the rest before it", platforms: three,
+		steps: []step{{at: "0m", see: "amd64=A arm64=A s390x=A"}, {at: "15m", see: "amd64=B arm64=A s390x=A"},
+			{at: "45m", see: "amd64=B arm64=A s390x=A"}, {at: "60m", see: "amd64=B arm64=B s390x=A"},
+			{at: "5h", see: "amd64=C arm64=B s390x=B"}},
+		events: []string{"0s baseline", "45m0s changed@1 amd64 A→B partial awaiting linux/arm64,linux/s390x",
+			"5h0m0s changed@2 amd64 B→C arm64 A→B s390x A→B"},
+		notes: []string{"0s baseline", "45m0s changed", "5h0m0s changed"},
+	}, {
 		name: "A→B→A while pending is a flap, recorded and silent", platforms: three,
 		steps: []step{{at: "0m", see: "amd64=A arm64=A s390x=A"}, {at: "15m", see: "amd64=B arm64=A s390x=A"},
 			{at: "30m", see: "amd64=A arm64=A s390x=A"}, {at: "60m", see: "amd64=A arm64=A s390x=A"}},

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"basewatch/internal/text"
 )
 
 // laterSettings are names that the documentation has and this version does not
@@ -66,44 +68,11 @@ func homes(key string) []string {
 	return found
 }
 
-// nearest gives the candidate that a slip of the fingers away from s, or "".
+// nearest gives the candidate that is a slip of the fingers away from s, or "".
 func nearest(s string, candidates []string) string {
-	best, least := "", min(2, len(s)/2)+1
-	slices.Sort(candidates)
-	for _, c := range candidates {
-		if d := distance(strings.ToLower(s), c, least); d < least {
-			best, least = c, d
-		}
+	near := text.Nearest(strings.ToLower(s), candidates, min(2, len(s)/2), 1)
+	if len(near) == 0 {
+		return ""
 	}
-	return best
-}
-
-// distance counts the letters to add, drop, change or swap with their
-// neighbour to make b of a; at least `limit` when it is not below that.
-func distance(a, b string, limit int) int {
-	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
-		return limit
-	}
-	rows := make([][]int, len(a)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		rows[i][0] = i
-	}
-	for j := range rows[0] {
-		rows[0][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		for j := 1; j <= len(b); j++ {
-			change := 1
-			if a[i-1] == b[j-1] {
-				change = 0
-			}
-			d := min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+change)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				d = min(d, rows[i-2][j-2]+1)
-			}
-			rows[i][j] = d
-		}
-	}
-	return rows[len(a)][len(b)]
+	return near[0]
 }

@@ -103,11 +103,11 @@ func TestFindKnowsTheFivePlacesOfAnImage(t *testing.T) {
 
 func TestAReferenceComesSplit(t *testing.T) {
 	for file, want := range map[string]dockerfile.Reference{
-		"FROM alpine":                        {Image: "alpine"},
-		"FROM alpine:3.22":                   {Image: "alpine", Tag: "3.22"},
-		"FROM alpine@" + pin:                 {Image: "alpine", Digest: pin},
-		"FROM host:5000/acme/x":              {Image: "host:5000/acme/x"},
-		"FROM host:5000/acme/x:1@" + pin:     {Image: "host:5000/acme/x", Tag: "1", Digest: pin},
+		"FROM alpine":                         {Image: "alpine"},
+		"FROM alpine:3.22":                    {Image: "alpine", Tag: "3.22"},
+		"FROM alpine@" + pin:                  {Image: "alpine", Digest: pin},
+		"FROM host:5000/acme/x":               {Image: "host:5000/acme/x"},
+		"FROM host:5000/acme/x:1@" + pin:      {Image: "host:5000/acme/x", Tag: "1", Digest: pin},
 		"ARG D=@" + pin + "\nFROM alpine:3$D": {Image: "alpine", Tag: "3", Digest: pin},
 	} {
 		found, _, err := dockerfile.Find([]byte(file), nil)

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -44,45 +43,6 @@ func (r *Registries) Near(ctx context.Context, ref string) ([]string, error) {
 
 // nearest picks the names that are at most a third away from tag.
 func nearest(tag string, names []string) []string {
-	type near struct {
-		name     string
-		distance int
-	}
-	var found []near
-	for _, n := range names {
-		if n == tag || len(n) > maxTagBytes || n != text.Plain(n, 0) {
-			continue
-		}
-		if d := editDistance(tag, n); d <= max(1, len(tag)/3) {
-			found = append(found, near{n, d})
-		}
-	}
-	slices.SortFunc(found, func(a, b near) int {
-		return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.name, b.name))
-	})
-	var out []string
-	for _, n := range found[:min(len(found), maxNear)] {
-		out = append(out, n.name)
-	}
-	return out
-}
-
-// editDistance counts the bytes to insert, delete or replace to make b of a.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
+	names = slices.DeleteFunc(names, func(n string) bool { return n == tag || len(n) > maxTagBytes || n != text.Plain(n, 0) })
+	return text.Nearest(tag, names, max(1, len(tag)/3), maxNear)
 }
