@@ -92,6 +92,12 @@ func (r *registries) looks(refs ...string) (n int) {
 	return n
 }
 
+func (r *registries) allowances(host string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.allowed[host]
+}
+
 // fixture is a loop on a real store, in virtual time.
 type fixture struct {
 	t     *testing.T

@@ -260,7 +260,7 @@ func TestTargetsThatComeAndGoAreTakenUpByAWake(t *testing.T) {
 		var before, asked int
 		f.run(5*time.Second,
 			func() { f.watch(15*time.Minute, base); f.loop.Wake() },
-			func() { before, asked = f.reg.looks(alpine), f.reg.allowed["docker.io"] },
+			func() { before, asked = f.reg.looks(alpine), f.reg.allowances("docker.io") },
 			func() { time.Sleep(2 * time.Hour) })
 		if f.reg.looks(base) == 0 {
 			t.Error("the new target was not looked at")
@@ -268,7 +268,7 @@ func TestTargetsThatComeAndGoAreTakenUpByAWake(t *testing.T) {
 		if after := f.reg.looks(alpine); after != before {
 			t.Errorf("%d more looks at a target nobody watches", after-before)
 		}
-		if after := f.reg.allowed["docker.io"]; after != asked {
+		if after := f.reg.allowances("docker.io"); after != asked {
 			t.Errorf("the loop still works at a host without targets")
 		}
 	})

@@ -132,7 +132,7 @@ func (a *app) happened(e watcher.Event) {
 		a.story.baseline(e)
 		return
 	}
-	a.log.Info(string(e.Kind), "ref", e.Ref, "key", e.Key, "reason", e.Reason)
+	a.log.Info("event", "kind", e.Kind, "ref", e.Ref, "key", e.Key, "reason", e.Reason)
 }
 
 // EndPass implements watcher.Passes.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -55,7 +56,7 @@ func (c *cli) printDeliveries(list *web.DeliveryList) {
 	now := time.Now()
 	for _, d := range list.Deliveries {
 		t.row(d.ID[:8], string(d.Kind)+" "+d.Handle, d.Lane, stateOf(d), c.when(d.CreatedAt, now),
-			fmt.Sprint(d.Attempts), lastAnswer(d), c.nextOf(d, now))
+			strconv.Itoa(d.Attempts), lastAnswer(d), c.nextOf(d, now))
 	}
 	t.flush()
 	if list.More {

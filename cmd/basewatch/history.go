@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -62,7 +63,7 @@ func (c *cli) printHistory(h *web.History) {
 func (c *cli) historyRow(l web.HistoryLine, now time.Time) []string {
 	seq, toldOf := "-", "-"
 	if l.Kind == watcher.NoteChanged {
-		seq, toldOf = fmt.Sprint(l.Seq), fmt.Sprintf("%d/%d", l.Told, l.Planned)
+		seq, toldOf = strconv.FormatUint(l.Seq, 10), fmt.Sprintf("%d/%d", l.Told, l.Planned)
 	}
 	return []string{seq, c.when(l.At, now), short(l.Index), string(l.Kind), whatHappened(l), toldOf}
 }
