@@ -8,6 +8,9 @@ import (
 // passMax is how long people's news of a host's first pass may be held back.
 const passMax = 10 * time.Minute
 
+// crowd is how many targets of a host that fails may be tried again soon.
+const crowd = 100
+
 // host is what the loop knows of one registry host. Its health is the same as a
 // target's: told once when all looks at the host have failed for long.
 type host struct {
@@ -51,6 +54,7 @@ func (h *host) policy(p SettlePolicy, t Target) SettlePolicy {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p.HostDown, p.HostUpSince = h.health.Told, h.upSince
+	p.HostCrowded = h.targets > crowd && h.health.Failures > failuresToTell
 	return p
 }
 

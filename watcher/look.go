@@ -20,7 +20,7 @@ type made struct {
 func (l *Loop) look(ctx context.Context, h *host, c Claim) (m made) {
 	defer func() {
 		if p := recover(); p != nil {
-			m = handBack(c, nextTry(c.Target.Ref, time.Now(), h.interval(c.Target), c.Failures+1), l.panicked(c, p))
+			m = handBack(c, nextTry(c.Target.Ref, time.Now(), h.interval(c.Target), c.Failures+1, false), l.panicked(c, p))
 		}
 	}()
 	if until, paused := h.paused(time.Now()); paused {
@@ -104,7 +104,7 @@ func (l *Loop) putOff(ctx context.Context, h *host, c Claim, err error) made {
 	}
 	next := retryAt(err)
 	if !next.After(now) {
-		next = nextTry(c.Target.Ref, now, h.interval(c.Target), 1)
+		next = nextTry(c.Target.Ref, now, h.interval(c.Target), 1, false)
 	}
 	m := handBack(c, next, err)
 	m.health = health

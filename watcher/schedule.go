@@ -16,6 +16,7 @@ const (
 	// compared with its interval, and at least hourly if its interval allows.
 	backoffFactor = 4
 	backoffMax    = time.Hour
+	retrySoon     = time.Minute
 )
 
 // NextLook is when a target is due again after a look at now. Its due times lie
@@ -48,13 +49,18 @@ func nextAtPhase(now time.Time, every, phase time.Duration) time.Time {
 	return now.Add(wait)
 }
 
-// Backoff is the wait after so many failed looks in a row: the interval twice,
-// then doubled each time, up to an hour or four intervals, whichever is less,
-// and never less than the interval.
-func Backoff(every time.Duration, failures int) time.Duration {
+// Backoff is the wait after so many failed looks in a row: soon (a minute, or a
+// shorter interval), then doubled each time, up to an hour or four intervals,
+// whichever is less, and at most the interval where that is longer still. Where
+// soon is false it begins with the interval: for a host with many targets that
+// fails as a whole.
+func Backoff(every time.Duration, failures int, soon bool) time.Duration {
 	limit := max(every, min(backoffFactor*every, backoffMax))
 	wait := every
-	for n := 2; n < failures && wait < limit; n++ {
+	if soon {
+		wait = min(every, retrySoon)
+	}
+	for n := 1; n < failures && wait < limit; n++ {
 		wait *= 2
 	}
 	return min(wait, limit)
@@ -62,8 +68,8 @@ func Backoff(every time.Duration, failures int) time.Duration {
 
 // nextTry spreads the waits of targets that failed together: a tenth later, at
 // most.
-func nextTry(ref string, now time.Time, every time.Duration, failures int) time.Time {
-	wait := Backoff(every, failures)
+func nextTry(ref string, now time.Time, every time.Duration, failures int, soon bool) time.Time {
+	wait := Backoff(every, failures, soon)
 	return now.Add(wait + share(ref, wait/10))
 }
 

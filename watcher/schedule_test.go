@@ -63,20 +63,27 @@ func TestBackoff(t *testing.T) {
 	for _, tt := range []struct {
 		every    time.Duration
 		failures int
+		soon     bool
 		want     time.Duration
 	}{
-		{15 * time.Minute, 0, 15 * time.Minute},
-		{15 * time.Minute, 1, 15 * time.Minute},
-		{15 * time.Minute, 2, 15 * time.Minute},
-		{15 * time.Minute, 3, 30 * time.Minute},
-		{15 * time.Minute, 4, time.Hour},
-		{15 * time.Minute, 1 << 30, time.Hour},
-		{time.Second, 100, 4 * time.Second},
-		{6 * time.Hour, 100, 6 * time.Hour},
-		{30 * time.Minute, 100, time.Hour},
+		{15 * time.Minute, 1, true, time.Minute},
+		{15 * time.Minute, 2, true, 2 * time.Minute},
+		{15 * time.Minute, 5, true, 16 * time.Minute},
+		{15 * time.Minute, 7, true, time.Hour},
+		{6 * time.Hour, 100, true, 6 * time.Hour},
+		{time.Second, 1, true, time.Second},
+		{time.Second, 100, true, 4 * time.Second},
+		{15 * time.Minute, 0, false, 15 * time.Minute},
+		{15 * time.Minute, 1, false, 15 * time.Minute},
+		{15 * time.Minute, 2, false, 30 * time.Minute},
+		{15 * time.Minute, 3, false, time.Hour},
+		{15 * time.Minute, 1 << 30, false, time.Hour},
+		{time.Second, 100, false, 4 * time.Second},
+		{6 * time.Hour, 100, false, 6 * time.Hour},
+		{30 * time.Minute, 100, false, time.Hour},
 	} {
-		if got := watcher.Backoff(tt.every, tt.failures); got != tt.want {
-			t.Errorf("after %d failures at %v: %v, want %v", tt.failures, tt.every, got, tt.want)
+		if got := watcher.Backoff(tt.every, tt.failures, tt.soon); got != tt.want {
+			t.Errorf("after %d failures at %v (soon: %v): %v, want %v", tt.failures, tt.every, tt.soon, got, tt.want)
 		}
 	}
 }

@@ -20,6 +20,9 @@ type SettlePolicy struct {
 	// a target's failures count from then on.
 	HostDown    bool
 	HostUpSince time.Time
+	// HostCrowded says that many targets of the host fail at once: then none is
+	// looked at again before its interval.
+	HostCrowded bool
 }
 
 // Settle turns a target's state and what a look found at now into the next
@@ -109,7 +112,7 @@ func (w *settling) baseline(seen Snapshot) {
 func (w *settling) next(err error) time.Time {
 	due := NextLook(w.target.Ref, w.now, w.policy.Interval)
 	if err != nil {
-		due = later(nextTry(w.target.Ref, w.now, w.policy.Interval, w.Health.Failures), retryAt(err))
+		due = later(nextTry(w.target.Ref, w.now, w.policy.Interval, w.Health.Failures, !w.policy.HostCrowded), retryAt(err))
 	}
 	for _, at := range w.deadlines() {
 		if at.After(w.now) && at.Before(due) {

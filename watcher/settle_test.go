@@ -460,9 +460,15 @@ func TestNextAtIsTheNextPollOrWhenPendingMayClose(t *testing.T) {
 	if want := start.Add(6*time.Hour + 30*time.Minute); !s.state.NextAt.Equal(want) {
 		t.Errorf("pending: next look at %v, want %v", s.state.NextAt, want)
 	}
+	s.policy.HostCrowded = true // no try before the next poll
 	s.play(t, []step{{at: "6h10m", err: watcher.Unreachable}})
 	if want := start.Add(6*time.Hour + 30*time.Minute); !s.state.NextAt.Equal(want) {
 		t.Errorf("pending and failing: next look at %v, want %v", s.state.NextAt, want)
+	}
+	s.policy.HostCrowded = false
+	s.play(t, []step{{at: "6h11m", err: watcher.Unreachable}})
+	if soon := start.Add(6*time.Hour + 14*time.Minute); s.state.NextAt.After(soon) {
+		t.Errorf("failing alone: next try at %v, want within minutes", s.state.NextAt)
 	}
 }
 

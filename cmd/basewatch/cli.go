@@ -2,8 +2,11 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -84,21 +87,77 @@ Start with: basewatch check alpine python:3.13-slim`,
 	flags.StringVarP(&c.output, "output", "o", "table", "table or json")
 	flags.BoolVar(&c.utc, "utc", false, "print exact times in UTC")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
-		if c.output != "table" && c.output != "json" {
-			return usageError(errors.New(`--output: "` + c.output + `" is neither table nor json`))
-		}
-		return nil
+		return oneOf("output", c.output, "table", "json")
 	}
 	root.AddCommand(c.commands()...)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	strict(root)
 	return root
 }
 
-// exactly and its kin are cobra's argument checks with our exit code.
-func args(check cobra.PositionalArgs) cobra.PositionalArgs {
+// strict gives a command, and all below it, our words and our exit code for
+// wrong arguments, and refuses what cobra answers with help: a subcommand or a
+// help topic that does not exist.
+func strict(cmd *cobra.Command) {
+	switch {
+	case cmd.Name() == "help":
+		cmd.Args = func(cmd *cobra.Command, a []string) error { return known(cmd.Root(), a) }
+	case cmd.HasSubCommands():
+		cmd.Args = known
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	case cmd.Args != nil:
+		cmd.Args = counted(cmd.Args)
+	}
+	for _, sub := range cmd.Commands() {
+		strict(sub)
+	}
+}
+
+// counted is one of cobra's checks of how many arguments there are.
+func counted(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, a []string) error {
-		if err := check(cmd, a); err != nil {
-			return usageError(errors.New(err.Error() + "; usage: " + cmd.UseLine()))
+		switch err := check(cmd, a); {
+		case err == nil:
+			return nil
+		case len(a) == 0:
+			return usageError(fmt.Errorf("%s: an argument is missing; usage: %s", cmd.Name(), cmd.UseLine()))
 		}
+		return usageError(fmt.Errorf("%s: %q is one argument too many; usage: %s", cmd.Name(), a[len(a)-1], cmd.UseLine()))
+	}
+}
+
+// known refuses a path of subcommands that does not lead to one.
+func known(cmd *cobra.Command, path []string) error {
+	for _, name := range path {
+		i := slices.IndexFunc(cmd.Commands(), func(sub *cobra.Command) bool { return sub.Name() == name || sub.HasAlias(name) })
+		if i < 0 {
+			remedy := "see: " + cmd.CommandPath() + " --help"
+			cmd.SuggestionsMinimumDistance = 2
+			if near := cmd.SuggestionsFor(name); len(near) > 0 {
+				remedy = "did you mean " + strings.Join(near, " or ") + "?"
+			}
+			return usageError(fmt.Errorf("%q is no command of %s; %s", name, cmd.CommandPath(), remedy))
+		}
+		cmd = cmd.Commands()[i]
+	}
+	return nil
+}
+
+// oneOf refuses a flag's value that is not listed; empty is none at all.
+func oneOf(flag, value string, list ...string) error {
+	if value == "" || slices.Contains(list, value) {
 		return nil
 	}
+	return usageError(fmt.Errorf("--%s: %q is none of %s", flag, value, strings.Join(list, ", ")))
+}
+
+// maxLimit is the most that a listing shows at once.
+const maxLimit = 1000
+
+func withinLimit(n int) error {
+	if n < 1 || n > maxLimit {
+		return usageError(fmt.Errorf("--limit: %d is not between 1 and %d", n, maxLimit))
+	}
+	return nil
 }

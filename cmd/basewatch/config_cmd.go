@@ -29,7 +29,7 @@ func (c *cli) configCheckCommand() *cobra.Command {
 error with its file, line, key and remedy. When there is none it prints what is
 watched and what each route matches, and warns of what is likely not meant.
 Nothing is asked of a registry or a receiver.`,
-		Args: args(cobra.MaximumNArgs(1)),
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, a []string) error {
 			o := loadOptions{File: c.configPath}
 			if len(a) == 1 {
@@ -52,7 +52,7 @@ func (c *cli) configShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show",
 		Short: "Print every setting in force and where it came from; secrets as ***",
-		Args:  args(cobra.NoArgs),
+		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := loadConfig(loadOptions{File: c.configPath})
 			if err != nil {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -41,6 +42,10 @@ type connection struct {
 // opening the store's file, which works only while nobody holds it.
 func (c *cli) connect(ctx context.Context, need access) (*connection, error) {
 	if c.url != "" {
+		u, err := url.Parse(c.url)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return nil, usageError(fmt.Errorf("--url: %q is no address; write it like http://127.0.0.1:8080", c.url))
+		}
 		return c.overTCP(c.url), nil
 	}
 	cfg, err := loadConfig(loadOptions{File: c.configPath, Optional: true})
@@ -54,9 +59,22 @@ func (c *cli) connect(ctx context.Context, need access) (*connection, error) {
 		return conn, nil
 	}
 	if need == daemonOnly {
-		return nil, &codeError{exitUnreachable, fmt.Errorf("no daemon answers on %s; start one with: basewatch run", cfg.HTTP.Socket)}
+		return nil, noDaemon(cfg, "")
 	}
 	return openStore(ctx, cfg, need)
+}
+
+// noDaemon says where a daemon was looked for, and what to do.
+func noDaemon(cfg *Config, also string) error {
+	where := relative(cfg.HTTP.Socket)
+	if cfg.HTTP.Listen != "" {
+		where += " or " + cfg.HTTP.Listen
+	}
+	remedy := "start one with: basewatch run"
+	if cfg.File == "" {
+		remedy = "there is no configuration file here either; name it with --config, or the daemon with --url"
+	}
+	return &codeError{exitUnreachable, fmt.Errorf("no daemon answers on %s%s; %s", where, also, remedy)}
 }
 
 func overSocket(ctx context.Context, path string) *connection {
@@ -115,7 +133,7 @@ func (c *cli) overTCP(base string) *connection {
 func openStore(ctx context.Context, cfg *Config, need access) (*connection, error) {
 	path := cfg.Store.Path
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, &codeError{exitUnreachable, fmt.Errorf("no daemon answers on %s, and there is no store at %s; start a daemon with: basewatch run", relative(cfg.HTTP.Socket), relative(path))}
+		return nil, noDaemon(cfg, ", and there is no store at "+relative(path))
 	}
 	router, err := newRouter(cfg)
 	if err != nil {
@@ -176,8 +194,28 @@ func (c *cli) ask(ctx context.Context, need access, question func(*connection) e
 	}
 	defer conn.close()
 	err = question(conn)
-	if errors.Is(err, web.ErrUnreachable) {
+	var p *web.Problem
+	switch {
+	case errors.Is(err, web.ErrUnreachable) && c.url != "":
+		return &codeError{exitUnreachable, fmt.Errorf("%w; is --url (or $BASEWATCH_URL) right, and does a daemon run there?", err)}
+	case errors.Is(err, web.ErrUnreachable):
 		return &codeError{exitUnreachable, err}
+	case !errors.As(err, &p):
+		return err
+	case p.Status == http.StatusBadRequest, p.Status == http.StatusUnprocessableEntity:
+		return usageError(err)
+	case p.Status == http.StatusServiceUnavailable && !conn.Live:
+		return &codeError{exitUnreachable, err}
+	}
+	return err
+}
+
+// unwatched adds to "is not watched" where to see what is, unless something
+// near was named.
+func unwatched(err error) error {
+	var p *web.Problem
+	if errors.As(err, &p) && p.Status == http.StatusNotFound && len(p.Near) == 0 {
+		return fmt.Errorf("%w; what is: basewatch status --images", err)
 	}
 	return err
 }

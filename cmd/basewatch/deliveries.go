@@ -22,7 +22,7 @@ func (c *cli) deliveriesCommand() *cobra.Command {
 		Use:     "deliveries",
 		Short:   "Lists what was told, waits to be told, or could not be",
 		Example: "  basewatch deliveries --receiver slack --since 09:00\n  basewatch deliveries --state dead",
-		Args:    args(cobra.NoArgs),
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			q.Since = since.at
 			return c.ask(cmd.Context(), reading, func(conn *connection) error {
@@ -101,7 +101,7 @@ func (c *cli) retryCommand() *cobra.Command {
 		Short: "Tries waiting deliveries now",
 		Long: `Tries what waits for a receiver, or the deliveries named, now instead of at
 their next time. What was settled is sent again with: basewatch replay`,
-		Args: args(cobra.MinimumNArgs(1)),
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, a []string) error {
 			req, err := retryRequest(a)
 			if err != nil {

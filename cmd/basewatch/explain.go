@@ -20,7 +20,7 @@ func (c *cli) explainCommand() *cobra.Command {
 		Example: `  basewatch explain nginx:alpine          how the image stands and who would be told
   basewatch explain python:3.13-slim@42   why and how that change was told
   basewatch explain 7Q2NK4                one delivery with every attempt`,
-		Args: args(cobra.ExactArgs(1)),
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, a []string) error {
 			return c.ask(cmd.Context(), reading, func(conn *connection) error {
 				x, err := conn.Explain(cmd.Context(), a[0])

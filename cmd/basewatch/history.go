@@ -20,21 +20,24 @@ func (c *cli) historyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "history REF",
 		Short: "Shows what became of one image, newest first",
-		Long: `Shows every change of an image with its number, and the moves that were none:
-quiet (no wanted platform moved) and flap (moved and came back before it
-settled).`,
+		Long: `Shows every change of an image with its number, and what was none: baseline (the
+first sight), quiet (no wanted platform moved), flap (moved and came back before
+it settled) and health (looks began to fail, or work again).`,
 		Example: "  basewatch history python:3.13-slim --since 30d",
-		Args:    args(cobra.ExactArgs(1)),
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, a []string) error {
+			if err := withinLimit(limit); err != nil {
+				return err
+			}
 			return c.ask(cmd.Context(), reading, func(conn *connection) error {
 				h, err := conn.History(cmd.Context(), web.HistoryQuery{Ref: a[0], Since: since.at, Limit: limit})
 				if err != nil {
-					return err
+					return unwatched(err)
 				}
 				if c.output == "json" {
 					return printJSON(c.out, h)
 				}
-				c.printHistory(h)
+				c.printHistory(h, since.at)
 				return nil
 			})
 		},
@@ -44,13 +47,18 @@ settled).`,
 	return cmd
 }
 
-func (c *cli) printHistory(h *web.History) {
-	if len(h.Lines) == 0 {
-		fmt.Fprintln(c.out, watcher.Short(h.Ref)+" was not looked at yet")
+func (c *cli) printHistory(h *web.History, since time.Time) {
+	now := time.Now()
+	switch {
+	case len(h.Lines) > 0:
+	case !since.IsZero():
+		fmt.Fprintf(c.out, "nothing happened to %s since %s; all of it: leave --since away\n", watcher.Short(h.Ref), c.when(since, now))
+		return
+	default:
+		fmt.Fprintf(c.out, "no good look at %s yet; see: basewatch explain %s\n", watcher.Short(h.Ref), watcher.Short(h.Ref))
 		return
 	}
 	t := newTable(c.out, "SEQ", "SEEN", "INDEX", "CLASS", "WHAT", "TOLD")
-	now := time.Now()
 	for _, l := range h.Lines {
 		t.row(c.historyRow(l, now)...)
 	}
@@ -62,19 +70,26 @@ func (c *cli) printHistory(h *web.History) {
 
 func (c *cli) historyRow(l web.HistoryLine, now time.Time) []string {
 	seq, toldOf := "-", "-"
-	if l.Kind == watcher.NoteChanged {
+	switch l.Kind {
+	case watcher.NoteBaseline:
+		seq = "0"
+	case watcher.NoteChanged:
 		seq, toldOf = strconv.FormatUint(l.Seq, 10), fmt.Sprintf("%d/%d", l.Told, l.Planned)
+	default:
 	}
 	return []string{seq, c.when(l.At, now), short(l.Index), string(l.Kind), whatHappened(l), toldOf}
 }
 
 // whatHappened is a history line in words.
 func whatHappened(l web.HistoryLine) string {
-	if l.Event == nil || l.Kind != watcher.NoteChanged {
+	e := l.Event
+	if e == nil || l.Kind != watcher.NoteChanged {
 		return l.Text
 	}
-	e := l.Event
 	var parts []string
+	if v := versions(e); v != "" {
+		parts = append(parts, v)
+	}
 	if len(e.Platforms) > 0 {
 		parts = append(parts, strings.Join(e.Platforms, ", "))
 	}
@@ -88,6 +103,24 @@ func whatHappened(l web.HistoryLine) string {
 		parts = append(parts, "rolled back to what was told before")
 	}
 	return strings.Join(parts, "; ")
+}
+
+// versions says how the image's own version moved, where its annotations name
+// one.
+func versions(e *watcher.Event) string {
+	if e.New == nil {
+		return ""
+	}
+	now := versionOf(e.New)
+	switch {
+	case e.Old == nil || now == "":
+		return now
+	case versionOf(e.Old) == now:
+		return "still " + now
+	case versionOf(e.Old) == "":
+		return "now " + now
+	}
+	return versionOf(e.Old) + " → " + now
 }
 
 // sinceFlag is a moment in the past: an age (30d), a time of today (09:00), a

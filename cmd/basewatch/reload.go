@@ -20,7 +20,7 @@ func (c *cli) reloadCommand() *cobra.Command {
 		Long: `Makes the daemon read its configuration again. One that is wrong is refused as
 a whole, and the old one stays in force. Messages that wait go as they were
 planned; those of a receiver that is gone are parked.`,
-		Args: args(cobra.NoArgs),
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.ask(cmd.Context(), daemonOnly, func(conn *connection) error {
 				r, err := conn.Reload(cmd.Context())

@@ -25,7 +25,7 @@ func (c *cli) runCommand() *cobra.Command {
 		Long: `Watches what the configuration names until it is told to stop. SIGTERM and
 SIGINT stop it within ten seconds, SIGHUP makes it read its configuration again.
 What people read goes to standard output, the log to standard error.`,
-		Args: args(cobra.NoArgs),
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := newLogger(c.err, format, level)
 			if err != nil {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,39 +17,35 @@ import (
 )
 
 func (c *cli) statusCommand() *cobra.Command {
-	var problems, ready, exitCode bool
+	var problems, images, ready, exitCode bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Shows how images, receivers and registries are",
-		Args:  args(cobra.NoArgs),
+		Long: `Shows how images, receivers and registries are, and what somebody should look
+at. Without a daemon it is read from the store: then it is as old as that.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
 			if ready {
-				return c.ask(cmd.Context(), daemonOnly, func(conn *connection) error { return c.ready(cmd, conn) })
+				return c.ask(ctx, daemonOnly, func(conn *connection) error { return c.ready(ctx, conn) })
 			}
-			return c.ask(cmd.Context(), reading, func(conn *connection) error {
-				st, err := conn.Status(cmd.Context())
-				if err != nil {
-					return err
-				}
-				if err := c.showStatus(st, problems); err != nil {
-					return err
-				}
-				if exitCode && len(st.Problems) > 0 {
-					return &codeError{code: exitMoved}
-				}
-				return nil
-			})
+			if images {
+				return c.ask(ctx, reading, func(conn *connection) error { return c.images(ctx, conn) })
+			}
+			return c.ask(ctx, reading, func(conn *connection) error { return c.status(ctx, conn, problems, exitCode) })
 		},
 	}
 	cmd.Flags().BoolVar(&problems, "problems", false, "only what somebody should look at")
+	cmd.Flags().BoolVar(&images, "images", false, "list the images instead")
 	cmd.Flags().BoolVar(&ready, "ready", false, "say only whether the daemon can do its work; exit 1 when not")
 	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit 10 when there are problems")
+	cmd.MarkFlagsMutuallyExclusive("problems", "images", "ready")
 	return cmd
 }
 
 // ready is the container's health check.
-func (c *cli) ready(cmd *cobra.Command, conn *connection) error {
-	r, err := conn.Ready(cmd.Context())
+func (c *cli) ready(ctx context.Context, conn *connection) error {
+	r, err := conn.Ready(ctx)
 	if err != nil {
 		return err
 	}
@@ -71,22 +69,79 @@ func (c *cli) ready(cmd *cobra.Command, conn *connection) error {
 	return errors.New("not ready: " + strings.Join(why, "; "))
 }
 
-func (c *cli) showStatus(st *web.Status, problemsOnly bool) error {
-	if c.output == "json" {
-		if problemsOnly {
-			return printJSON(c.out, st.Problems)
+// images lists what is watched, page by page.
+func (c *cli) images(ctx context.Context, conn *connection) error {
+	all := []web.Target{}
+	for after := ""; ; {
+		list, err := conn.Targets(ctx, web.TargetsQuery{After: after})
+		if err != nil {
+			return err
 		}
-		return printJSON(c.out, st)
+		all = append(all, list.Targets...)
+		if after = list.Next; after == "" {
+			break
+		}
 	}
-	if !problemsOnly {
-		c.printStatus(st)
+	if c.output == "json" {
+		return printJSON(c.out, all)
 	}
-	c.printProblems(st, problemsOnly)
+	if len(all) == 0 {
+		fmt.Fprintln(c.out, "no images yet: name some under [[watch]] in the configuration, then: basewatch reload")
+		return nil
+	}
+	t, now := newTable(c.out, "IMAGE", "STANDING", "SEQ", "INDEX", "FIRST SEEN", "GOOD LOOK", "PLATFORMS"), time.Now()
+	for _, i := range all {
+		seq := strconv.FormatUint(i.Seq, 10)
+		if i.Index == "" {
+			seq = ""
+		}
+		t.row(i.Short, string(i.Standing), seq, short(i.Index), c.when(i.FirstSeen, now), c.ago(i.LastGood, now), joinedKeys(i.Platforms))
+	}
+	t.flush()
 	return nil
 }
 
-func (c *cli) printStatus(st *web.Status) {
-	up := "up " + text.Age(st.At.Sub(st.StartedAt))
+func (c *cli) status(ctx context.Context, conn *connection, problemsOnly, exitCode bool) error {
+	st, err := conn.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.showStatus(st, problemsOnly); err != nil {
+		return err
+	}
+	if exitCode && len(st.Problems) > 0 {
+		return &codeError{code: exitMoved}
+	}
+	return nil
+}
+
+func (c *cli) showStatus(st *web.Status, problemsOnly bool) error {
+	switch {
+	case c.output == "json" && problemsOnly:
+		return printJSON(c.out, st.Problems)
+	case c.output == "json":
+		return printJSON(c.out, st)
+	case problemsOnly:
+		c.printProblems(st, "")
+		return nil
+	}
+	c.printHead(st)
+	c.printImages(st)
+	for n, r := range st.Receivers {
+		fmt.Fprintf(c.out, "%-11s%s\n", heading(n, "receivers"), c.receiverLine(r, st.At))
+	}
+	for n, r := range st.Registries {
+		fmt.Fprintf(c.out, "%-11s%s\n", heading(n, "registries"), c.registryLine(r, st))
+	}
+	if len(st.Problems) > 0 {
+		fmt.Fprintln(c.out, c.paint(red, "problems"))
+		c.printProblems(st, "  ")
+	}
+	return nil
+}
+
+func (c *cli) printHead(st *web.Status) {
+	up := "up " + text.Compact(st.At.Sub(st.StartedAt))
 	if st.Offline {
 		up = c.paint(yellow, "no daemon runs; read from the store")
 	}
@@ -95,27 +150,23 @@ func (c *cli) printStatus(st *web.Status) {
 	if r := st.Config.Refused; r != nil {
 		fmt.Fprintf(c.out, "config     %s edit of %s: %s\n", c.paint(red, "REFUSED"), c.clock(r.At), text.Plain(r.Why, 300))
 	}
+}
+
+func (c *cli) printImages(st *web.Status) {
 	i := st.Images
-	parts := []string{fmt.Sprintf("%d fresh", i.Fresh)}
+	line := fmt.Sprintf("%d fresh", i.Fresh)
 	for _, p := range []struct {
 		n    int
 		word string
 	}{{i.Settling, "settling"}, {i.Failing, "failing"}, {i.Gone, "gone"}, {i.Late, "late"}, {i.Unseen, "not looked at yet"}, {i.Asleep, "no longer watched"}} {
 		if p.n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.word))
+			line += fmt.Sprintf(" · %d %s", p.n, p.word)
 		}
 	}
-	oldest := ""
 	if !i.OldestLook.IsZero() {
-		oldest = "   oldest look " + c.ago(i.OldestLook, st.At)
+		line += "   oldest look " + c.ago(i.OldestLook, st.At)
 	}
-	fmt.Fprintf(c.out, "images     %s%s   changes today %d\n", strings.Join(parts, " · "), oldest, i.ChangesToday)
-	for n, r := range st.Receivers {
-		fmt.Fprintf(c.out, "%-10s %s\n", heading(n, "receivers"), c.receiverLine(r, st.At))
-	}
-	for n, r := range st.Registries {
-		fmt.Fprintf(c.out, "%-10s %s\n", heading(n, "registries"), c.registryLine(r, st.At))
-	}
+	fmt.Fprintf(c.out, "images     %s   changes today %d\n", line, i.ChangesToday)
 }
 
 // heading stands before the first line of a group.
@@ -124,13 +175,6 @@ func heading(n int, s string) string {
 		return ""
 	}
 	return s
-}
-
-func (c *cli) ago(t, now time.Time) string {
-	if c.utc {
-		return t.UTC().Format(time.RFC3339)
-	}
-	return text.Age(now.Sub(t))
 }
 
 func (c *cli) receiverLine(r web.StatusReceiver, now time.Time) string {
@@ -151,7 +195,7 @@ func (c *cli) receiverLine(r web.StatusReceiver, now time.Time) string {
 	return name + " ok" + waiting
 }
 
-func (c *cli) registryLine(r web.StatusRegistry, now time.Time) string {
+func (c *cli) registryLine(r web.StatusRegistry, st *web.Status) string {
 	line := fmt.Sprintf("%s %s", text.Plain(r.Host, 100), noun(r.Targets, "image"))
 	if r.Stretch > 1 {
 		line += fmt.Sprintf(", interval stretched ×%.1f to keep %.0f a minute", r.Stretch, r.Ceiling)
@@ -159,51 +203,41 @@ func (c *cli) registryLine(r web.StatusRegistry, now time.Time) string {
 	if r.Limit > 0 {
 		line += fmt.Sprintf(", budget %d/%d", r.Remaining, r.Limit)
 	}
-	if r.PausedUntil.After(now) {
-		line += ", paused until " + c.clock(r.PausedUntil) + ": " + text.Plain(r.Why, 120)
-	} else if !r.NextLook.IsZero() {
-		line += ", next look " + c.clock(r.NextLook)
-	}
-	return line
-}
-
-// clock is a time of day, or a date when it is not today.
-func (c *cli) clock(t time.Time) string {
 	switch {
-	case t.IsZero():
-		return "-"
-	case c.utc:
-		return t.UTC().Format(time.RFC3339)
-	case t.Local().YearDay() == time.Now().YearDay() && time.Since(t).Abs() < 24*time.Hour:
-		return t.Local().Format("15:04:05")
+	case r.PausedUntil.After(st.At):
+		return line + ", paused until " + c.clock(r.PausedUntil) + ": " + text.Plain(r.Why, 120)
+	case st.Offline, r.NextLook.IsZero():
+		return line
+	case !r.NextLook.After(st.At):
+		return line + ", next look now"
 	}
-	return t.Local().Format("Jan 02 15:04")
+	return line + ", next look " + c.when(r.NextLook, st.At)
 }
 
-func (c *cli) printProblems(st *web.Status, alone bool) {
+func (c *cli) printProblems(st *web.Status, indent string) {
 	if len(st.Problems) == 0 {
-		if alone {
-			fmt.Fprintln(c.out, c.paint(green, "no problems"))
-		}
+		fmt.Fprintln(c.out, c.paint(green, "no problems"))
 		return
 	}
-	if !alone {
-		fmt.Fprintln(c.out, c.paint(red, "problems"))
-	}
 	t := newTable(c.out)
+	t.indent = indent
 	for _, p := range st.Problems {
-		t.row("  "+p.What, troubleText(c, p, st.At), p.Explain)
+		t.row(p.What, c.troubleText(p, st.At), cmp.Or(p.Explain, " "))
 	}
 	t.flush()
 	if st.MoreProblems > 0 {
-		fmt.Fprintf(c.out, "  and %d more\n", st.MoreProblems)
+		fmt.Fprintf(c.out, "%sand %d more; all images: basewatch status --images\n", indent, st.MoreProblems)
 	}
 }
 
-func troubleText(c *cli, p web.Trouble, now time.Time) string {
-	s := p.Text
+// maxTrouble is how much of a problem's text status shows; explain has the
+// rest.
+const maxTrouble = 100
+
+func (c *cli) troubleText(p web.Trouble, now time.Time) string {
+	s := text.Plain(strings.ReplaceAll(p.Text, p.What+": ", ""), maxTrouble)
 	if !p.Since.IsZero() {
-		s += " for " + c.ago(p.Since, now)
+		s += " " + c.lasting(p.Since, now)
 	}
 	if p.Looks > 0 {
 		s += ", " + noun(p.Looks, "look")

@@ -8,8 +8,8 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"basewatch/internal/text"
 )
@@ -17,17 +17,20 @@ import (
 // table prints aligned columns. Cells are made harmless here: much of what
 // they hold was written by strangers.
 type table struct {
-	w *tabwriter.Writer
+	w      io.Writer
+	indent string
+	rows   [][]string
 }
 
 func newTable(w io.Writer, header ...string) *table {
-	t := &table{tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)}
+	t := &table{w: w}
 	if len(header) > 0 {
 		t.row(header...)
 	}
 	return t
 }
 
+// row adds a line. An empty cell is shown as "-", a space as nothing.
 func (t *table) row(cells ...string) {
 	for i, c := range cells {
 		if c == "" {
@@ -35,10 +38,31 @@ func (t *table) row(cells ...string) {
 		}
 		cells[i] = text.Plain(c, 200)
 	}
-	fmt.Fprintln(t.w, strings.Join(cells, "\t"))
+	t.rows = append(t.rows, cells)
 }
 
-func (t *table) flush() { _ = t.w.Flush() }
+// flush prints the rows.
+func (t *table) flush() {
+	var widths []int
+	for _, row := range t.rows {
+		for i, c := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(c))
+		}
+	}
+	for _, row := range t.rows {
+		var line strings.Builder
+		line.WriteString(t.indent)
+		for i, c := range row {
+			line.WriteString(c)
+			line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c)+2))
+		}
+		fmt.Fprintln(t.w, strings.TrimRight(line.String(), " "))
+	}
+	t.rows = nil
+}
 
 // printJSON writes v as people and jq like it.
 func printJSON(w io.Writer, v any) error {
@@ -62,14 +86,51 @@ func (c *cli) when(t, now time.Time) string {
 	case now.Sub(t) < 300*24*time.Hour:
 		return t.Local().Format("Jan 02 15:04")
 	}
-	return t.Local().Format("2006-01-02")
+	return t.Local().Format(time.DateOnly)
 }
 
-// colour is used only where it reaches a terminal and NO_COLOR is not set
-// (https://no-color.org: any value but an empty one).
+// clock is a time of day, or a date when it is not today.
+func (c *cli) clock(t time.Time) string {
+	switch {
+	case t.IsZero():
+		return "-"
+	case c.utc:
+		return t.UTC().Format(time.RFC3339)
+	case t.Local().YearDay() == time.Now().YearDay() && time.Since(t).Abs() < 24*time.Hour:
+		return t.Local().Format(time.TimeOnly)
+	}
+	return t.Local().Format("Jan 02 15:04")
+}
+
+// ago is how long something is past, or with --utc when it was.
+func (c *cli) ago(t, now time.Time) string {
+	switch {
+	case t.IsZero():
+		return "-"
+	case c.utc:
+		return t.UTC().Format(time.RFC3339)
+	}
+	return text.Compact(now.Sub(t)) + " ago"
+}
+
+// lasting says since when something holds.
+func (c *cli) lasting(since, now time.Time) string {
+	if c.utc {
+		return "since " + since.UTC().Format(time.RFC3339)
+	}
+	return "for " + text.Compact(now.Sub(since))
+}
+
+// useColour is true only where colour reaches a terminal and NO_COLOR is not
+// set (https://no-color.org: any value but an empty one).
 func useColour(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(w)
+}
+
+// isTerminal tells whether a stream is a person's.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	if !ok {
 		return false
 	}
 	info, err := f.Stat()

@@ -18,7 +18,7 @@ func (c *cli) testCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test RECEIVER[:ADDRESS]",
 		Short: "Sends a test message through the real queue and waits for it",
-		Args:  args(cobra.ExactArgs(1)),
+		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, a []string) error {
 			return c.ask(cmd.Context(), daemonOnly, func(conn *connection) error {
 				return c.test(cmd.Context(), conn, web.TestRequest{Receiver: a[0], Event: event}, wait)
