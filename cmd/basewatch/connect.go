@@ -233,11 +233,14 @@ func relative(path string) string {
 }
 
 // noun is "1 image" or "3 images".
-func noun(n int, one string) string {
+func noun(n int, one string) string { return nouns(n, one, one+"s") }
+
+// nouns is noun for a plural of its own.
+func nouns(n int, one, more string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return fmt.Sprintf("%d %ss", n, one)
+	return fmt.Sprintf("%d %s", n, more)
 }
 
 func short(digest string) string {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -25,6 +24,9 @@ func (c *cli) deliveriesCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			q.Since = since.at
+			if err := errors.Join(oneOf("state", q.State, states()...), withinLimit(q.Limit)); err != nil {
+				return err
+			}
 			return c.ask(cmd.Context(), reading, func(conn *connection) error {
 				list, err := conn.Deliveries(cmd.Context(), q)
 				if err != nil {
@@ -33,6 +35,10 @@ func (c *cli) deliveriesCommand() *cobra.Command {
 				if c.output == "json" {
 					return printJSON(c.out, list)
 				}
+				if len(list.Deliveries) == 0 {
+					fmt.Fprintln(c.out, noDeliveries(q))
+					return nil
+				}
 				c.printDeliveries(list)
 				return nil
 			})
@@ -40,18 +46,26 @@ func (c *cli) deliveriesCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&q.Receiver, "receiver", "", "of this receiver, or receiver:address")
-	f.StringVar(&q.State, "state", "", "waiting, delivered, skipped, dead or superseded")
+	f.StringVar(&q.State, "state", "", strings.Join(states(), ", "))
 	f.StringVar(&q.Image, "image", "", "about this image")
 	f.Var(&since, "since", "created after this: 30d, 12h, 09:00 or 2026-01-31")
 	f.IntVar(&q.Limit, "limit", 100, "at most so many, 1000 at most")
 	return cmd
 }
 
-func (c *cli) printDeliveries(list *web.DeliveryList) {
-	if len(list.Deliveries) == 0 {
-		fmt.Fprintln(c.out, "none")
-		return
+func states() []string {
+	return []string{string(outbox.Waiting), string(outbox.Delivered), string(outbox.Skipped), string(outbox.Dead), string(outbox.Superseded)}
+}
+
+// noDeliveries says what an empty list means.
+func noDeliveries(q web.DeliveriesQuery) string {
+	if q == (web.DeliveriesQuery{Limit: q.Limit}) {
+		return "no deliveries yet: there was nothing to tell; try: basewatch test RECEIVER"
 	}
+	return "no deliveries match; all of them: basewatch deliveries"
+}
+
+func (c *cli) printDeliveries(list *web.DeliveryList) {
 	t := newTable(c.out, "ID", "EVENT", "RECEIVER", "STATE", "CREATED", "ATTEMPTS", "LAST ANSWER", "NEXT")
 	now := time.Now()
 	for _, d := range list.Deliveries {
@@ -71,18 +85,20 @@ func stateOf(d web.Delivery) string {
 	return string(d.State)
 }
 
+// lastAnswer is the error, or what the receiver said. A delivery that was
+// taken without a word has none.
 func lastAnswer(d web.Delivery) string {
 	switch {
 	case d.Reason != "":
 		return d.Reason
 	case d.By != "":
 		return "told by " + d.By[:8]
-	case d.Last != nil && d.Last.Answer != "":
-		return d.Last.Answer
-	case d.Last != nil:
+	case d.Last == nil:
+		return ""
+	case d.Last.Answer == "" && d.Last.Outcome != outbox.OutcomeDelivered:
 		return string(d.Last.Outcome)
 	}
-	return ""
+	return d.Last.Answer
 }
 
 func (c *cli) nextOf(d web.Delivery, now time.Time) string {
@@ -137,11 +153,11 @@ func (c *cli) saySent(conn *connection, n int, what string) {
 	if !conn.Live && n > 0 {
 		tail = "; no daemon runs: they go when one starts"
 	}
+	are := "are"
 	if n == 1 {
-		fmt.Fprintf(c.out, "1 delivery is %s%s\n", what, tail)
-		return
+		are = "is"
 	}
-	fmt.Fprintf(c.out, "%d deliveries are %s%s\n", n, what, tail)
+	fmt.Fprintf(c.out, "%s %s %s%s\n", nouns(n, "delivery", "deliveries"), are, what, tail)
 }
 
 // askAbove is how many deliveries a replay may repeat without being asked.
@@ -159,6 +175,9 @@ repeat. Above 10 it asks first.`,
 		Example: "  basewatch replay 7Q2NK4\n  basewatch replay --receiver slack --since 2h --state dead --dry-run",
 		RunE: func(cmd *cobra.Command, a []string) error {
 			req.IDs, req.Since = a, since.at
+			if err := replayable(req); err != nil {
+				return err
+			}
 			return c.ask(cmd.Context(), replaying, func(conn *connection) error { return c.replay(cmd, conn, req, yes) })
 		},
 	}
@@ -171,6 +190,18 @@ repeat. Above 10 it asks first.`,
 	return cmd
 }
 
+// replayable refuses what does not say clearly which deliveries are meant.
+func replayable(r web.ReplayRequest) error {
+	named, receiver := len(r.IDs) > 0, r.Receiver != ""
+	switch {
+	case named && (receiver || !r.Since.IsZero() || r.State != ""):
+		return usageError(errors.New("replay: name deliveries by their IDs or choose them by --receiver, --since and --state, not both"))
+	case !named && (!receiver || r.Since.IsZero()):
+		return usageError(errors.New("replay: name deliveries by their IDs (see: basewatch deliveries), or give both --receiver and --since"))
+	}
+	return oneOf("state", r.State, string(outbox.Delivered), string(outbox.Dead), string(outbox.Superseded))
+}
+
 func (c *cli) replay(cmd *cobra.Command, conn *connection, req web.ReplayRequest, yes bool) error {
 	if !req.DryRun && !yes && len(req.IDs) == 0 {
 		list := req
@@ -180,7 +211,7 @@ func (c *cli) replay(cmd *cobra.Command, conn *connection, req web.ReplayRequest
 			return err
 		}
 		if n := len(found.Deliveries); n > askAbove && !c.confirm(n) {
-			return errors.New("nothing was sent; pass --yes to send without being asked")
+			return fmt.Errorf("%d deliveries match and nothing was sent; look at them with --dry-run, send them with --yes", n)
 		}
 	}
 	r, err := conn.Replay(cmd.Context(), req)
@@ -191,7 +222,10 @@ func (c *cli) replay(cmd *cobra.Command, conn *connection, req web.ReplayRequest
 		return printJSON(c.out, r)
 	}
 	if req.DryRun {
-		c.printDeliveries(&web.DeliveryList{Deliveries: r.Deliveries})
+		if len(r.Deliveries) > 0 {
+			c.printDeliveries(&web.DeliveryList{Deliveries: r.Deliveries})
+		}
+		fmt.Fprintf(c.out, "%s would go again; nothing was sent\n", nouns(len(r.Deliveries), "delivery", "deliveries"))
 		return nil
 	}
 	c.saySent(conn, r.Replayed, "waiting again")
@@ -200,11 +234,7 @@ func (c *cli) replay(cmd *cobra.Command, conn *connection, req web.ReplayRequest
 
 // confirm asks a person; without a terminal the answer is no.
 func (c *cli) confirm(n int) bool {
-	f, ok := c.in.(*os.File)
-	if !ok {
-		return false
-	}
-	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+	if !isTerminal(c.in) {
 		return false
 	}
 	fmt.Fprintf(c.err, "Deliver %d messages again? [y/N] ", n)

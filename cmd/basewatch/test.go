@@ -38,9 +38,9 @@ func (c *cli) test(ctx context.Context, conn *connection, req web.TestRequest, w
 	if len(t.Deliveries) == 0 {
 		return errors.New("the event was recorded, but nothing was planned for " + req.Receiver)
 	}
-	d := t.Deliveries[0]
+	d, down := t.Deliveries[0], ""
 	if wait > 0 {
-		if d, err = c.follow(ctx, conn, d, wait); err != nil {
+		if d, down, err = c.follow(ctx, conn, d, wait); err != nil {
 			return err
 		}
 	}
@@ -49,48 +49,68 @@ func (c *cli) test(ctx context.Context, conn *connection, req web.TestRequest, w
 			return err
 		}
 	}
-	return c.sayTested(d)
-}
-
-func (c *cli) sayTested(d web.Delivery) error {
+	see := "see: basewatch explain " + d.ID[:8]
 	switch {
 	case d.State == outbox.Delivered:
-		if c.output == "table" {
-			fmt.Fprintf(c.out, "%s took it: %s\n", d.Lane, d.ID)
-		}
-		return nil
+		c.say("%s took it in %d ms: %s\n", d.Lane, d.Last.TookMS, d.ID)
 	case d.Last != nil:
-		return fmt.Errorf("%s did not take it: %s; see: basewatch explain %s", d.Lane, lastAnswer(d), d.ID[:8])
-	}
-	if c.output == "table" {
-		fmt.Fprintf(c.out, "%s waits in the queue of %s; see: basewatch explain %s\n", d.ID, d.Lane, d.ID[:8])
+		return fmt.Errorf("%s did not take it: %s; %s", d.Lane, lastAnswer(d), see)
+	case down != "":
+		return fmt.Errorf("%s takes nothing now: %s; the test message waits behind the others; %s", d.Lane, down, see)
+	case wait > 0:
+		return fmt.Errorf("%s was not reached within %s; the test message still waits; %s", d.Lane, wait, see)
+	default:
+		c.say("%s waits in the queue of %s; %s\n", d.ID, d.Lane, see)
 	}
 	return nil
 }
 
-// follow waits until the delivery was tried, or wait is over.
-func (c *cli) follow(ctx context.Context, conn *connection, d web.Delivery, wait time.Duration) (web.Delivery, error) {
-	ctx, cancel := context.WithTimeout(ctx, wait)
+// say prints a line for people.
+func (c *cli) say(format string, a ...any) {
+	if c.output == "table" {
+		fmt.Fprintf(c.out, format, a...)
+	}
+}
+
+// follow waits until the delivery was tried, its lane was and takes nothing
+// (then down is why), or wait is over.
+func (c *cli) follow(ctx context.Context, conn *connection, d web.Delivery, wait time.Duration) (now web.Delivery, down string, err error) {
+	limited, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	tick := time.NewTicker(200 * time.Millisecond)
+	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		list, err := conn.Deliveries(ctx, web.DeliveriesQuery{ID: d.ID})
-		switch {
-		case ctx.Err() != nil:
-			return d, nil
-		case err != nil:
-			return d, err
-		case len(list.Deliveries) == 1:
+		list, err := conn.Deliveries(limited, web.DeliveriesQuery{ID: d.ID})
+		if err == nil && len(list.Deliveries) == 1 {
 			d = list.Deliveries[0]
 		}
-		if d.State != outbox.Waiting || d.Last != nil {
-			return d, nil
+		if err == nil && d.State == outbox.Waiting && d.Last == nil {
+			down, err = whyDown(limited, conn, d.Lane)
+		}
+		switch {
+		case limited.Err() != nil:
+			return d, "", ctx.Err()
+		case err != nil || down != "" || d.State != outbox.Waiting || d.Last != nil:
+			return d, down, err
 		}
 		select {
-		case <-ctx.Done():
-			return d, nil
+		case <-limited.Done():
 		case <-tick.C:
 		}
 	}
+}
+
+// whyDown tells why a lane takes nothing, once the probe that a test sets off
+// has failed too.
+func whyDown(ctx context.Context, conn *connection, lane string) (string, error) {
+	st, err := conn.Status(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, r := range st.Receivers {
+		if r.Lane == lane && r.State == "failing" && r.NextTry.After(st.At) {
+			return r.Why, nil
+		}
+	}
+	return "", nil
 }

@@ -48,6 +48,7 @@ func (s *Server) mux() *http.ServeMux {
 	if s.cfg.Metrics != nil {
 		mux.Handle("GET /metrics", s.cfg.Metrics.handler(s.cfg.Logger))
 	}
+	mux.HandleFunc("GET "+linkPath, link)
 	s.api(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		notFound("nothing is at "+r.URL.Path+"; the API is described at "+openAPIPath, nil).write(w)
