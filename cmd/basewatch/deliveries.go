@@ -95,7 +95,7 @@ func lastAnswer(d web.Delivery) string {
 		return "told by " + d.By[:8]
 	case d.Last == nil:
 		return ""
-	case d.Last.Answer == "" && d.Last.Outcome != outbox.OutcomeDelivered:
+	case d.Last.Answer == "" && d.Last.Outcome != outbox.Success:
 		return string(d.Last.Outcome)
 	}
 	return d.Last.Answer
