@@ -5,7 +5,7 @@
 #   docker run -v basewatch:/var/lib/basewatch -v ./basewatch.toml:/etc/basewatch/basewatch.toml:ro basewatch
 #
 # The daemon listens on 127.0.0.1:8080 inside the container, where only its own
-# health check reaches it. To publish the API, metrics and dashboard, set a token
+# health check reaches it. To publish the API and metrics, set a token
 # and the address:
 #
 #   -e BASEWATCH_HTTP__LISTEN=:8080 -e BASEWATCH_HTTP__TOKEN=env:BW_TOKEN -e BW_TOKEN -p 8080:8080

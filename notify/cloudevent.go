@@ -65,6 +65,7 @@ type eventData struct {
 	Reason        string              `json:"reason,omitempty"`
 	Since         string              `json:"since,omitempty"`
 	Receiver      string              `json:"receiver,omitempty"`
+	Family        string              `json:"family,omitempty"`
 	Truncated     bool                `json:"truncated,omitempty"`
 	URL           string              `json:"url,omitempty"`
 }
@@ -95,7 +96,7 @@ func newCloudEvent(d outbox.Delivery, o Options) cloudEvent {
 			Old: newSnapshotData(e.Old), New: newSnapshotData(e.New),
 			Details: details, Dependents: []struct{}{}, Labels: labels(e.Labels), LateSeconds: lateSeconds(d.Outage),
 			Platforms: e.Platforms, Awaiting: e.Awaiting, Problem: string(e.Problem),
-			Reason: text.Plain(e.Reason, payloadText), Since: stamp(e.Since), Receiver: e.Receiver,
+			Reason: text.Plain(e.Reason, payloadText), Since: stamp(e.Since), Receiver: e.Receiver, Family: e.Family,
 			URL: changeURL(e, o.PublicURL),
 		},
 	}

@@ -21,6 +21,8 @@ import (
 type LogConfig struct {
 	// Format is "text", or "json": the CloudEvent of the webhook, one a line.
 	Format string `koanf:"format"`
+	// Body is a template of what follows the time in a line; see [Fields].
+	Body string `koanf:"body"`
 }
 
 // DefaultLogConfig is what holds where nothing is written.
@@ -31,7 +33,11 @@ func (c LogConfig) Validate() error {
 	if c.Format != "text" && c.Format != "json" {
 		return mistake("format", "%q is neither text nor json", c.Format)
 	}
-	return nil
+	if c.Format == "json" && c.Body != "" {
+		return mistake("body", "format = \"json\" has its own form; take one of the two out")
+	}
+	_, err := newWords("", c.Body, plainDialect())
+	return err
 }
 
 // Log writes one line a delivery. Safe for concurrent use: a line is one call
@@ -39,6 +45,7 @@ func (c LogConfig) Validate() error {
 type Log struct {
 	config  LogConfig
 	options Options
+	words   words
 
 	mu sync.Mutex
 	w  io.Writer
@@ -51,7 +58,11 @@ func NewLog(c LogConfig, o Options, w io.Writer) (*Log, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return &Log{config: c, options: o, w: w}, nil
+	words, err := newWords("", c.Body, plainDialect())
+	if err != nil {
+		return nil, err
+	}
+	return &Log{config: c, options: o, words: words, w: w}, nil
 }
 
 // Deliver writes the line. A write that fails is retried.
@@ -80,7 +91,19 @@ func (l *Log) format(d outbox.Delivery) ([]byte, error) {
 		body, err := newCloudEvent(d, l.options).json()
 		return append(visible(body), '\n'), err
 	}
-	return []byte(time.Now().Format("15:04:05") + " " + logLine(d) + "\n"), nil
+	return []byte(time.Now().Format("15:04:05") + " " + l.text(d) + "\n"), nil
+}
+
+// text is the line by the user's template, or the built-in one.
+func (l *Log) text(d outbox.Delivery) string {
+	if l.words.body == nil {
+		return logLine(d)
+	}
+	said, err := l.words.body.Execute(newFields(d, storyOf(d, false), l.options))
+	if err != nil {
+		return logLine(d) + " " + text.Plain("the template of body failed: "+err.Error(), logLimit)
+	}
+	return text.Plain(said, logLimit)
 }
 
 // visible escapes in JSON what a terminal would obey or not show: controls
@@ -129,6 +152,9 @@ func logLine(d outbox.Delivery) string {
 	}
 	if !e.Since.IsZero() {
 		add("since=%s", stamp(e.Since))
+	}
+	if e.Family != "" {
+		add("family=%s", watcher.Short(e.Family))
 	}
 	if e.Receiver != "" && e.Receiver != e.Ref {
 		add("receiver=%s", e.Receiver)

@@ -25,6 +25,7 @@ var update = flag.Bool("update", false, "write testdata/*.golden anew")
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	http.DefaultTransport = NewSwitchboard(http.DefaultTransport) // as in the program
 	goleak.VerifyTestMain(m)
 }
 

@@ -1,8 +1,11 @@
 package notify
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 
@@ -15,12 +18,23 @@ type Options struct {
 	// HTTP reaches the receiver's host; see package outbound. Redirects are
 	// never followed, whatever the client says. Unused by Log.
 	HTTP *http.Client
+	// Dial and TLS reach it where it speaks no HTTP (Email); nil: the plain
+	// network, and the system's roots.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	TLS  *tls.Config
 	// Instance is the daemon's name, shown in every message.
 	Instance string
 	// PublicURL is the daemon's own address for links, or empty: no links.
 	PublicURL string
 	// Version is of the program, for User-Agent.
 	Version string
+}
+
+func (o Options) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if o.Dial == nil {
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}
+	return o.Dial(ctx, network, address)
 }
 
 // client is a copy of o.HTTP that hands a redirect back as the answer.

@@ -57,6 +57,15 @@ func samples() map[string]outbox.Delivery {
 		"incomplete": eventOf(watcher.Incomplete, func(e *watcher.Event) {
 			e.Platforms, e.Since = []string{"linux/s390x"}, at("08:09").Add(-24*time.Hour)
 		}),
+		"baseline-family": eventOf(watcher.Baseline, func(e *watcher.Event) {
+			e.Ref, e.Reason = "docker.io/library/python#3.x-slim", "12 tags match; watching 3.14-slim, 3.13-slim, 3.12-slim"
+		}),
+		"appeared": eventOf(watcher.Appeared, func(e *watcher.Event) {
+			e.Ref, e.Family = "docker.io/library/python:3.15-slim", "docker.io/library/python#3.x-slim"
+		}),
+		"frozen": eventOf(watcher.Frozen, func(e *watcher.Event) {
+			e.Since, e.Reason = at("08:09").Add(-91*24*time.Hour), "not rebuilt since 2026-08-23, while python:3.14-slim was on 2026-11-20"
+		}),
 		"receiver-failing": eventOf(watcher.ReceiverFailing, func(e *watcher.Event) {
 			e.Ref, e.Receiver, e.Reason, e.Since = "slack:#shop", "slack", "POST slack.com: 503 Service Unavailable", at("09:02")
 		}),

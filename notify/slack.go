@@ -17,10 +17,11 @@ import (
 // token, channel or message; 429 is obeyed; all else is retried. Slack cannot
 // tell a repeat: when an answer is lost, the message may come twice.
 type Slack struct {
-	config   SlackConfig
-	http     *http.Client
-	api      *url.URL
-	instance string
+	config  SlackConfig
+	http    *http.Client
+	api     *url.URL
+	options Options
+	words   words
 }
 
 var _ outbox.Digester = (*Slack)(nil)
@@ -34,13 +35,18 @@ func NewSlack(c SlackConfig, o Options) (*Slack, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Slack{config: c, http: o.client(), api: api, instance: o.Instance}, nil
+	w, err := newWords(c.Title, c.Body, slackDialect())
+	if err != nil {
+		return nil, err
+	}
+	return &Slack{config: c, http: o.client(), api: api, options: o, words: w}, nil
 }
 
 // Deliver tells one event. With a bot token the receipt says where the message
 // is, and a delivery with a root becomes a reply to it.
 func (s *Slack) Deliver(ctx context.Context, d outbox.Delivery) (outbox.Receipt, error) {
-	return s.send(ctx, d, renderSlack(tell(d, s.instance, s.config.Detail == "full")))
+	told := tell(d, s.options.Instance, s.config.Detail == "full")
+	return s.send(ctx, d, renderSlack(s.words.apply(told, d, s.options)))
 }
 
 // Digest tells all of ds, which are of one lane, in one message at the top of
@@ -51,7 +57,7 @@ func (s *Slack) Digest(ctx context.Context, ds []outbox.Delivery) (outbox.Receip
 	}
 	top := ds[0]
 	top.Root = nil
-	return s.send(ctx, top, renderSlack(tellAll(ds, s.instance)))
+	return s.send(ctx, top, renderSlack(tellAll(ds, s.options.Instance)))
 }
 
 func (s *Slack) send(ctx context.Context, d outbox.Delivery, m slackMessage) (outbox.Receipt, error) {

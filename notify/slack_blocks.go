@@ -120,6 +120,8 @@ func (p *packer) done() []string {
 // backtick would end it.
 func (s span) mrkdwn() string {
 	switch {
+	case s.Raw:
+		return s.Text
 	case s.URL != "":
 		return "<" + text.EscapeSlack(s.URL) + "|" + text.EscapeSlack(s.Text) + ">"
 	case s.Fact && s.Text == "":

@@ -25,6 +25,9 @@ type SlackConfig struct {
 	APIURL string `koanf:"api_url"`
 	// Detail is "short", or "full": with the digests of all moved platforms.
 	Detail string `koanf:"detail"`
+	// Title and Body are templates of header and sections; see [Fields].
+	Title string `koanf:"title"`
+	Body  string `koanf:"body"`
 }
 
 // DefaultSlackConfig is what holds where nothing is written.
@@ -49,6 +52,9 @@ func (c SlackConfig) Validate() error {
 	}
 	if c.Detail != "short" && c.Detail != "full" {
 		errs = append(errs, mistake("detail", "%q is neither short nor full", c.Detail))
+	}
+	if _, err := newWords(c.Title, c.Body, slackDialect()); err != nil {
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

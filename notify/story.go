@@ -30,6 +30,7 @@ type span struct {
 	Text string
 	Fact bool   // shown as it is, as code where a service has that
 	URL  string // a link that we built
+	Raw  bool   // in the markup of where it goes already: a template's result
 }
 
 func say(format string, args ...any) span { return span{Text: fmt.Sprintf(format, args...)} }

@@ -40,7 +40,7 @@ func tellAll(ds []outbox.Delivery, instance string) story {
 // weight puts what people act on before what they only note.
 func weight(k watcher.Kind) int {
 	order := []watcher.Kind{watcher.Changed, watcher.Gone, watcher.Failing, watcher.ReceiverFailing, watcher.ConfigRefused,
-		watcher.Incomplete, watcher.Recovered, watcher.ReceiverRecovered, watcher.Baseline, watcher.Test}
+		watcher.Frozen, watcher.Incomplete, watcher.Recovered, watcher.ReceiverRecovered, watcher.Appeared, watcher.Baseline, watcher.Test}
 	if i := slices.Index(order, k); i >= 0 {
 		return i
 	}
@@ -110,6 +110,9 @@ func row(d outbox.Delivery) line {
 			l = append(l, say(" partial"))
 		}
 	case watcher.Baseline:
+		if e.New == nil { // a family's
+			return append(l, say("  "), fact(text.Cut(e.Reason, reasonLimit)))
+		}
 		l = append(l, say("  "), fact(short(e.New)))
 	default:
 		l = append(l, say("  %s", e.Kind))

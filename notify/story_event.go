@@ -36,6 +36,10 @@ func storyOf(d outbox.Delivery, full bool) story {
 		return changedStory(d, full)
 	case watcher.Baseline:
 		return baselineStory(e)
+	case watcher.Appeared:
+		return appearedStory(e)
+	case watcher.Frozen:
+		return frozenStory(e)
 	case watcher.Failing, watcher.Recovered, watcher.Gone, watcher.Incomplete:
 		return healthStory(e)
 	case watcher.ReceiverFailing, watcher.ReceiverRecovered:
@@ -67,11 +71,53 @@ func baselineStory(e watcher.Event) story {
 	if e.New != nil {
 		s.Body = append(s.Body, append(line{fact(e.New.Index), say(" · ")}, listed(platforms(e.New), 8)...))
 	}
+	if e.Reason != "" { // a family's
+		s.Body = append(s.Body, line{fact(e.Reason)})
+	}
 	s.Body = append(s.Body, line{say("A first sight is a baseline, not a change.")})
 	return s
 }
 
+func appearedStory(e watcher.Event) story {
+	s := story{Title: name(e) + " is new"}
+	if e.Family != "" {
+		s.Body = append(s.Body, line{say("One of the newest tags of "), fact(watcher.Short(e.Family)), say(", and watched from now on.")})
+	}
+	return s
+}
+
+func frozenStory(e watcher.Event) story {
+	return story{Title: name(e) + " is no longer rebuilt", Body: []line{
+		{fact(e.Reason)},
+		{say("Fixes of what it stands on do not reach it any more. Move to a tag that is rebuilt; a change of this one would still be told.")},
+	}}
+}
+
+// storeStory tells that what we found cannot be written down, or is lost.
+func storeStory(e watcher.Event) story {
+	switch {
+	case e.Kind == watcher.Recovered:
+		return story{Title: "The store takes writes again", Body: []line{
+			sinceLine(e, "It did not since "),
+			{say("Every image is looked at again; what moved meanwhile is told now.")},
+		}}
+	case e.Problem == watcher.StoreLost:
+		return story{Title: "The store was lost", Body: []line{
+			reason(e),
+			{say("A new one was made. Every first sight is a baseline: what moved while it was lost is not known, and what waited to be told is gone.")},
+			{say("To go back to a copy: stop basewatch, put the copy in the place of the store, start it again.")},
+		}}
+	}
+	return story{Title: "The store takes no writes", Body: []line{
+		reason(e), sinceLine(e, "Nothing new is recorded since "),
+		{say("What is known goes on being told. It mends itself once there is room: free some on its disk, or raise max_size under [store].")},
+	}}
+}
+
 func healthStory(e watcher.Event) story {
+	if e.Ref == watcher.StoreRef {
+		return storeStory(e)
+	}
 	s := story{}
 	switch e.Kind {
 	case watcher.Failing:
@@ -109,6 +155,13 @@ func receiverStory(e watcher.Event) story {
 		return story{Title: name(e) + " takes messages again", Body: []line{
 			sinceLine(e, "It was failing since "),
 			{say("What was waiting has been sent or is being sent.")},
+		}}
+	}
+	if e.Problem == watcher.GivenUp {
+		return story{Title: name(e) + " refused a message", Body: []line{
+			{fact(e.Reason)},
+			{say("It is given up and will not be sent by itself. All that were given up: "), fact("basewatch deliveries --state dead --receiver " + e.Ref),
+				say("; to send one again, when the cause is mended: "), fact("basewatch replay ID")},
 		}}
 	}
 	return story{Title: name(e) + " does not take messages", Body: []line{

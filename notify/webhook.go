@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -33,6 +34,7 @@ type Webhook struct {
 	config  WebhookConfig
 	options Options
 	http    *http.Client
+	words   words
 }
 
 var _ outbox.Receiver = (*Webhook)(nil)
@@ -42,7 +44,11 @@ func NewWebhook(c WebhookConfig, o Options) (*Webhook, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return &Webhook{config: c, options: o, http: o.client()}, nil
+	w, err := newWords("", c.Body, jsonDialect())
+	if err != nil {
+		return nil, err
+	}
+	return &Webhook{config: c, options: o, http: o.client(), words: w}, nil
 }
 
 // Deliver posts one event. A 401 makes it read its secrets again, and try again
@@ -51,7 +57,7 @@ func (w *Webhook) Deliver(ctx context.Context, d outbox.Delivery) (outbox.Receip
 	if err := ctx.Err(); err != nil {
 		return outbox.Receipt{}, err
 	}
-	body, err := newCloudEvent(d, w.options).encode()
+	body, err := w.message(d)
 	if err != nil {
 		return outbox.Receipt{}, outbox.Permanent(err)
 	}
@@ -73,17 +79,41 @@ func (w *Webhook) Deliver(ctx context.Context, d outbox.Delivery) (outbox.Receip
 	return outbox.Receipt{}, a.failure(k.url.Host, http.StatusGone)
 }
 
-func (w *Webhook) attempt(ctx context.Context, id string, body []byte, k webhookKeys) (answer, error) {
+// payload is a body and what it is.
+type payload struct {
+	body []byte
+	kind string
+}
+
+// message is the CloudEvent or, where the user wrote a template, what that
+// makes of the event. A template that fails is a dead letter: a machine that
+// waits for one form has no use for another.
+func (w *Webhook) message(d outbox.Delivery) (payload, error) {
+	if w.words.body == nil {
+		body, err := newCloudEvent(d, w.options).encode()
+		return payload{body, "application/cloudevents+json"}, err
+	}
+	body, err := w.words.body.Execute(newFields(d, storyOf(d, false), w.options))
+	switch {
+	case err != nil:
+		return payload{}, fmt.Errorf("the template of body failed: %w", err)
+	case json.Valid([]byte(body)):
+		return payload{[]byte(body), "application/json"}, nil
+	}
+	return payload{[]byte(body), "text/plain; charset=utf-8"}, nil
+}
+
+func (w *Webhook) attempt(ctx context.Context, id string, p payload, k webhookKeys) (answer, error) {
 	header := k.headers.Clone()
-	header.Set("Content-Type", "application/cloudevents+json")
+	header.Set("Content-Type", p.kind)
 	header.Set("User-Agent", w.options.userAgent())
 	now := strconv.FormatInt(time.Now().Unix(), 10)
 	header.Set(headerID, id)
 	header.Set(headerTime, now)
 	if len(k.signing) > 0 {
-		header.Set(headerSignature, sign(k.signing, id, now, body))
+		header.Set(headerSignature, sign(k.signing, id, now, p.body))
 	}
-	return post(ctx, w.http, k.url, header, body, k.hidden())
+	return post(ctx, w.http, k.url, header, p.body, k.hidden())
 }
 
 // sign makes a signature for each key: v1 and the base64 of the HMAC-SHA256

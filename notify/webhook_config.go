@@ -23,6 +23,8 @@ type WebhookConfig struct {
 	Secret []secret.Secret `koanf:"secret"`
 	// Headers are sent with each event, beside our own.
 	Headers map[string]secret.Secret `koanf:"headers"`
+	// Body is a template that replaces the CloudEvent; see [Fields].
+	Body string `koanf:"body"`
 }
 
 // Validate checks the configuration and reads its secrets once. All mistakes
@@ -43,6 +45,9 @@ func (c WebhookConfig) Validate() error {
 		if err := checkHeader(name, c.Headers[name]); err != nil {
 			errs = append(errs, mistake("headers."+name, "%v", err))
 		}
+	}
+	if _, err := newWords("", c.Body, jsonDialect()); err != nil {
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

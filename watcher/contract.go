@@ -16,6 +16,10 @@ type Registry interface {
 	// snapshot without any of them is an error of class NoPlatform that says
 	// which platforms exist. SeenAt is left zero.
 	Snapshot(ctx context.Context, t Target, digest string) (Snapshot, error)
+	// Tags lists the tags that the pattern of a family means, newest first. A
+	// list that is not whole is an error, and so is one without any such tag: of
+	// class NotFound.
+	Tags(ctx context.Context, t Target) ([]string, error)
 	// Allowance says how many looks at a host may begin now. When it is 0,
 	// again says when to ask next.
 	Allowance(host string) (n int, again time.Time)
@@ -29,6 +33,9 @@ type Store interface {
 	// that source that are not in ts sleep: they are no longer claimed and keep
 	// their history and number; back again they go on. Platforms, interval and
 	// labels are replaced. Durable on return; the same set again writes nothing.
+	//
+	// The source of a family ([FamilySource]) goes with it: as long as the family
+	// itself sleeps, its source is empty, whatever is asked.
 	Watch(ctx context.Context, source string, ts []Target) error
 	// Claim hands out due targets of one host, earliest first, at most r.Max,
 	// each exclusively until r.TTL has passed or it is reported. It returns no
@@ -46,10 +53,12 @@ type Store interface {
 	Report(ctx context.Context, rs []Result) ([]Verdict, error)
 }
 
-// Passes is told when all of a host's targets that were due when the daemon
-// started have been looked at: what was held back for people until then goes.
+// Passes is told of the end of a host's pass, in which all of its targets that
+// were due have been looked at: what was held back for people until then goes.
+// A pass that takes long ends twice: first, for news that must not wait, with
+// drained false, and when nothing is due any more with drained true.
 type Passes interface {
-	EndPass(ctx context.Context, host string) error
+	EndPass(ctx context.Context, host string, drained bool) error
 }
 
 // Hosts lists what there is to do, for the [Loop].

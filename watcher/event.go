@@ -41,9 +41,13 @@ func Kinds() []Kind {
 
 // Sent lists the kinds that something sends today.
 func Sent() []Kind {
-	return []Kind{Changed, Gone, Failing, Recovered, Incomplete, Baseline,
+	return []Kind{Changed, Appeared, Gone, Failing, Recovered, Frozen, Incomplete, Baseline,
 		ReceiverFailing, ReceiverRecovered, ConfigRefused, Test}
 }
+
+// StoreRef is the reference of events about the store itself: failing when it
+// takes no writes or was lost, recovered when it takes them again.
+const StoreRef = "store"
 
 // Event is something that people or machines may be told of. It is a value:
 // once committed it never changes.
@@ -52,7 +56,7 @@ type Event struct {
 	// key, and the second is ignored. See [Event.Identify].
 	Key  string    `json:"key"`
 	Kind Kind      `json:"kind"`
-	Ref  string    `json:"ref"` // canonical; for a host's event the host, for a receiver's the lane
+	Ref  string    `json:"ref"` // canonical; for a host's event the host, for a receiver's the lane, for the store's [StoreRef]
 	Seq  uint64    `json:"seq,omitempty"`
 	At   time.Time `json:"at"`
 	// Old and New are set for changed; New alone for baseline; Old alone, what
@@ -70,15 +74,18 @@ type Event struct {
 	// key, but for the follow-up of a partial change that one's.
 	Thread string              `json:"thread"`
 	Labels map[string][]string `json:"labels,omitempty"`
-	// Problem and Reason say what is wrong, for failing, gone, receiver-failing.
+	// Problem and Reason say what is wrong, for failing, gone, frozen,
+	// receiver-failing. A family's baseline says in Reason what it found.
 	Problem Problem `json:"problem,omitempty"`
 	Reason  string  `json:"reason,omitempty"`
-	// Since is when that began (failing, gone, incomplete, receiver-failing),
-	// also in the event that tells its end.
+	// Since is when that began (failing, gone, frozen, incomplete,
+	// receiver-failing), also in the event that tells its end.
 	Since time.Time `json:"since,omitzero"`
 	// CatchUp marks a change found by a target's first look after a long gap:
 	// people hear of it when the host's first pass has ended.
 	CatchUp bool `json:"catch_up,omitempty"`
+	// Family is the family that a tag appeared in.
+	Family string `json:"family,omitempty"`
 	// Receiver is the receiver that a receiver's event is about, or the one a
 	// test is meant for. A receiver is never told about its own failing.
 	Receiver string `json:"receiver,omitempty"`
@@ -88,12 +95,15 @@ type Event struct {
 }
 
 // Identify sets Key, and Thread where it is empty. A change's key is
-// kind|ref|seq|digest12; any other's kind|ref|second its cause began, so that
-// finding it again makes the same key.
+// kind|ref|seq|digest12; that of a tag which appeared kind|ref, since that
+// happens once; any other's kind|ref|second its cause began, so that finding it
+// again makes the same key.
 func (e *Event) Identify() {
 	switch e.Kind {
 	case Changed:
 		e.Key = strings.Join([]string{string(e.Kind), e.Ref, strconv.FormatUint(e.Seq, 10), Digest12(e.New.Index)}, "|")
+	case Appeared:
+		e.Key = string(e.Kind) + "|" + e.Ref
 	default:
 		began := e.Since
 		if began.IsZero() {
@@ -143,7 +153,8 @@ type NoteKind string
 const (
 	NoteBaseline NoteKind = "baseline"
 	NoteChanged  NoteKind = "changed"
-	NoteQuiet    NoteKind = "quiet" // the index moved, no wanted platform did
-	NoteFlap     NoteKind = "flap"  // moved and came back before it settled
+	NoteQuiet    NoteKind = "quiet"    // the index moved, no wanted platform did
+	NoteFlap     NoteKind = "flap"     // moved and came back before it settled
+	NoteAppeared NoteKind = "appeared" // a new tag of a family
 	NoteHealth   NoteKind = "health"
 )

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -17,14 +18,16 @@ import (
 // registries is a scripted world of registries: what each tag points to, and
 // how asking goes.
 type registries struct {
-	mu      sync.Mutex
-	see     map[string]string // per ref, as in step.see
-	asked   map[string][]time.Time
-	read    int
-	ask     func(ctx context.Context, ref string) error // nil: all is well
-	unread  error                                       // how reading an index fails
-	paused  map[string]time.Time
-	allowed map[string]int // how often the loop asked for an allowance, per host
+	mu     sync.Mutex
+	see    map[string]string // per ref, as in step.see
+	asked  map[string][]time.Time
+	read   int
+	ask    func(ctx context.Context, ref string) error // nil: all is well
+	unread error                                       // how reading an index fails
+	// unlisted is how listing tags fails; what a family has stands in see.
+	unlisted error
+	paused   map[string]time.Time
+	allowed  map[string]int // how often the loop asked for an allowance, per host
 }
 
 func (r *registries) Digest(ctx context.Context, ref string) (string, error) {
@@ -51,6 +54,16 @@ func (r *registries) Snapshot(_ context.Context, t watcher.Target, _ string) (wa
 		return watcher.Snapshot{}, r.unread
 	}
 	return snapshot(r.see[t.Ref]), nil
+}
+
+func (r *registries) Tags(_ context.Context, t watcher.Target) ([]string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked[t.Ref] = append(r.asked[t.Ref], time.Now())
+	if r.unlisted != nil {
+		return nil, r.unlisted
+	}
+	return strings.Fields(r.see[t.Ref]), nil
 }
 
 func (r *registries) Allowance(host string) (int, time.Time) {
@@ -151,11 +164,11 @@ func (f *fixture) onEvent(e watcher.Event) {
 }
 
 // EndPass makes the fixture the loop's watcher.Passes.
-func (f *fixture) EndPass(ctx context.Context, host string) error {
+func (f *fixture) EndPass(ctx context.Context, host string, drained bool) error {
 	f.mu.Lock()
 	f.passes = append(f.passes, host)
 	f.mu.Unlock()
-	return f.store.EndPass(ctx, host)
+	return f.store.EndPass(ctx, host, drained)
 }
 
 // watch makes these the targets, and a tag of each stand at A.

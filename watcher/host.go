@@ -8,6 +8,9 @@ import (
 // passMax is how long people's news of a host's first pass may be held back.
 const passMax = 10 * time.Minute
 
+// pauseToKeep is the shortest pause that is written down for the next start.
+const pauseToKeep = time.Minute
+
 // crowd is how many targets of a host that fails may be tried again soon.
 const crowd = 100
 
@@ -27,8 +30,10 @@ type host struct {
 	pausedUntil time.Time
 	// held counts claims that are not reported yet.
 	held int
-	// passSince is when the pass began that is not ended yet, zero when none is.
+	// passSince is when the pass began that is not ended yet, zero when none is;
+	// passLong, that its news was let go because it takes long.
 	passSince time.Time
+	passLong  bool
 }
 
 func newHost(name string) *host {
@@ -63,14 +68,17 @@ func (h *host) policy(p SettlePolicy, t Target) SettlePolicy {
 func (h *host) observe(err error, now time.Time) *Result {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err != nil && ProblemOf(err) == Panicked {
+	if err != nil && (ProblemOf(err) == Panicked || paced(err)) {
 		return nil
 	}
-	if err == nil || !h.blames(ProblemOf(err)) {
+	if err == nil || pullsOnly(err) || !h.blames(ProblemOf(err)) {
 		return h.answered(now)
 	}
 	h.health = h.health.failed(now, err)
+	wasUntil := h.pausedUntil
 	h.pausedUntil = later(h.pausedUntil, retryAt(err))
+	h.health.PausedUntil = h.pausedUntil
+	longer := h.pausedUntil.Sub(later(wasUntil, now)) > pauseToKeep
 	if h.health.Told {
 		return nil
 	}
@@ -78,7 +86,7 @@ func (h *host) observe(err error, now time.Time) *Result {
 		h.health.Told = true
 		return h.result(h.health.failing(h.name, now))
 	}
-	if h.health.Failures == failuresToTell {
+	if h.health.Failures == failuresToTell || longer {
 		return h.result()
 	}
 	return nil
@@ -120,6 +128,7 @@ func (h *host) restore(s State) {
 	defer h.mu.Unlock()
 	if !h.loaded {
 		h.loaded, h.health, h.saved = true, s.Health, s.Health.Failures > 0
+		h.pausedUntil = later(h.pausedUntil, s.Health.PausedUntil)
 	}
 }
 
@@ -164,15 +173,26 @@ func (h *host) beginPass(now time.Time) {
 	}
 }
 
-// endPass ends the pass that is on if nothing is due nor held, or if it has
-// lasted too long. It gives when that pass began.
-func (h *host) endPass(now time.Time, drained bool) (since time.Time, over bool) {
+// endPass ends the pass that is on: for good if nothing is due nor held, or for
+// its news if it has lasted too long. undo takes that back.
+func (h *host) endPass(now time.Time, drained bool) (over, forGood bool, undo func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	since = h.passSince
-	over = !since.IsZero() && (drained && h.held == 0 || lasted(since, now, passMax))
-	if over {
-		h.passSince = time.Time{}
+	since, long := h.passSince, h.passLong
+	undo = func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.passSince, h.passLong = since, long
 	}
-	return since, over
+	switch {
+	case since.IsZero():
+		return false, false, undo
+	case drained && h.held == 0:
+		h.passSince, h.passLong = time.Time{}, false
+		return true, true, undo
+	case !long && lasted(since, now, passMax):
+		h.passLong = true
+		return true, false, undo
+	}
+	return false, false, undo
 }

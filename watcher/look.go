@@ -33,8 +33,8 @@ func (l *Loop) look(ctx context.Context, h *host, c Claim) (m made) {
 	case ctx.Err() != nil:
 		return handBack(c, now, ctx.Err()) // not the target's fault
 	case storeErr != nil:
-		l.log.Error("cannot read a target's state; looking again", "ref", c.Target.Ref, "error", storeErr)
-		return handBack(c, now.Add(retryWait(c.Failures+1)), storeErr)
+		l.log.Error("the store cannot be asked; looking again", "ref", c.Target.Ref, "error", storeErr)
+		return handBack(c, NextLook(c.Target.Ref, now, h.interval(c.Target)), storeErr) // it may be damaged for good
 	}
 	l.observe(h.name, outcome(c, found), now.Sub(start))
 	if isThrottled(found.Err) {
@@ -57,6 +57,9 @@ func (l *Loop) look(ctx context.Context, h *host, c Claim) (m made) {
 func (l *Loop) ask(ctx context.Context, c Claim) (Look, *State, error) {
 	asking, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
+	if c.Target.IsFamily() {
+		return l.list(ctx, asking, c)
+	}
 	digest, err := guard(l, c, func() (string, error) { return l.cfg.Registry.Digest(asking, c.Target.Ref) })
 	if err == nil && c.Quiet && digest == c.Seen {
 		return Look{Digest: digest}, nil, nil
@@ -75,6 +78,25 @@ func (l *Loop) ask(ctx context.Context, c Claim) (Look, *State, error) {
 	return Look{Digest: digest, Snapshot: &snap}, &s, nil
 }
 
+// list is ask for a family. What it finds are targets before anybody is told,
+// and again at each look: so none is lost when the daemon ends in between, or
+// when the wishes for the family have changed.
+func (l *Loop) list(ctx, asking context.Context, c Claim) (Look, *State, error) {
+	tags, err := guard(l, c, func() ([]string, error) { return l.cfg.Registry.Tags(asking, c.Target) })
+	found := Look{Err: err}
+	if err == nil {
+		found = Look{Digest: listDigest(tags), Tags: tags}
+		if err := l.cfg.Store.Watch(ctx, FamilySource(c.Target.Ref), members(c.Target, tags)); err != nil {
+			return found, nil, err
+		}
+		if c.Quiet && found.Digest == c.Seen {
+			return found, nil, nil
+		}
+	}
+	s, err := l.cfg.Store.State(ctx, c.Target.Ref)
+	return found, &s, err
+}
+
 // settle is what follows from a look that may matter.
 func (l *Loop) settle(h *host, c Claim, s State, found Look, now time.Time) Result {
 	p := h.policy(l.cfg.Policy, c.Target)
@@ -90,9 +112,9 @@ func (l *Loop) settle(h *host, c Claim, s State, found Look, now time.Time) Resu
 	return Result{Ref: c.Target.Ref, Token: c.Token, NextAt: next.NextAt, State: &next, Events: events, Notes: notes}
 }
 
-// putOff ends a claim while its host wants no requests. That is a failure of
-// the host, not of the target. What is pending there may have its time come
-// all the same.
+// putOff ends a claim while its host wants no requests, or no pulls. That is a
+// failure of the host, not of the target. What is pending there may have its
+// time come all the same.
 func (l *Loop) putOff(ctx context.Context, h *host, c Claim, err error) made {
 	now := time.Now()
 	health := h.observe(err, now)
@@ -103,8 +125,11 @@ func (l *Loop) putOff(ctx context.Context, h *host, c Claim, err error) made {
 		}
 	}
 	next := retryAt(err)
-	if !next.After(now) {
+	switch usual := NextLook(c.Target.Ref, now, h.interval(c.Target)); {
+	case !next.After(now):
 		next = nextTry(c.Target.Ref, now, h.interval(c.Target), 1, false)
+	case pullsOnly(err) && usual.Before(next):
+		next = usual // asking where the tag points costs no pull, and may tell that there are some again
 	}
 	m := handBack(c, next, err)
 	m.health = health

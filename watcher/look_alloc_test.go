@@ -12,6 +12,8 @@ func (d sameDigest) Digest(context.Context, string) (string, error) { return str
 func (d sameDigest) Snapshot(context.Context, Target, string) (Snapshot, error) {
 	panic("an unchanged look reads nothing")
 }
+func (d sameDigest) Tags(context.Context, Target) ([]string, error) { return nil, nil }
+
 func (d sameDigest) Allowance(string) (int, time.Time) { return 1, time.Time{} }
 
 func TestAnUnchangedLookReadsNothingAndCostsFewAllocations(t *testing.T) {

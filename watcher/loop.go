@@ -12,8 +12,9 @@ const (
 	// A claim is held at most so long. What is not looked at well before its
 	// end is handed back instead.
 	claimTTL = 5 * time.Minute
-	// A look is given up after so long, its tries and waits included.
-	lookTimeout = time.Minute
+	// A look is given up after so long, its tries and waits included: one that
+	// waits for the next minute of a low ceiling must not be.
+	lookTimeout = 2 * time.Minute
 	// The list of hosts is read again at least this often.
 	rescan = time.Minute
 	// What stops reports what it holds within this time.
@@ -42,6 +43,8 @@ type LoopConfig struct {
 	Hosts    Hosts
 	Passes   Passes
 	Registry Registry
+	// Census finds tags that are no longer rebuilt.
+	Census Census
 	// Policy gives Settle and SettleMax; the rest of it is the loop's own.
 	Policy SettlePolicy
 	// InFlight is how many looks at a host may run at once, Ceiling how many
@@ -93,6 +96,9 @@ func (l *Loop) Run(ctx context.Context) error {
 	running := make(map[string]*runningHost)
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	if l.cfg.Census != nil {
+		wg.Go(func() { l.watchFrozen(ctx) })
+	}
 	for tries := 0; ; {
 		loads, err := l.cfg.Hosts.Hosts(ctx)
 		wait := rescan

@@ -131,7 +131,7 @@ func TestAHungLookIsGivenUpAndIsAFailure(t *testing.T) {
 			}
 			return nil
 		})
-		f.run(90 * time.Second) // it is tried again a minute after the first was given up
+		f.run(150 * time.Second) // it is tried again a minute after the first was given up
 		if s := f.state(all[2]); s.Health.Failures != 1 {
 			t.Errorf("health: %+v", s.Health)
 		}

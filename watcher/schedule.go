@@ -112,6 +112,9 @@ func hostOf(ref string) string {
 }
 
 func repositoryOf(ref string) string {
+	if repository, _, ok := SplitFamily(ref); ok {
+		return repository
+	}
 	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
 		return ref[:i]
 	}

@@ -68,6 +68,10 @@ type settling struct {
 
 func (w *settling) succeeded(l Look) {
 	w.recover()
+	if w.target.IsFamily() {
+		w.listed(l)
+		return
+	}
 	if l.Snapshot != nil {
 		seen := *l.Snapshot
 		seen.Index = l.Digest
@@ -111,7 +115,7 @@ func (w *settling) baseline(seen Snapshot) {
 // pending may close.
 func (w *settling) next(err error) time.Time {
 	due := NextLook(w.target.Ref, w.now, w.policy.Interval)
-	if err != nil {
+	if err != nil && !pullsOnly(err) {
 		due = later(nextTry(w.target.Ref, w.now, w.policy.Interval, w.Health.Failures, !w.policy.HostCrowded), retryAt(err))
 	}
 	for _, at := range w.deadlines() {

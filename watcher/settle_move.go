@@ -104,6 +104,7 @@ func (w *settling) tell(moved, rest []string, thread string) {
 
 	w.remember(*w.Pending)
 	w.Current, w.ToldAt = w.Pending, w.now
+	w.FrozenAt = time.Time{}
 	w.forgetPending()
 	if thread == "" {
 		w.stopAwaiting()

@@ -54,6 +54,13 @@ type State struct {
 	MissingSince map[string]time.Time `json:"missing_since,omitempty"`
 	MissingTold  []string             `json:"missing_told,omitempty"`
 
+	// Family is what a family's last good look found; nil for an image, and
+	// before the first.
+	Family *Family `json:"family,omitempty"`
+	// FrozenAt is when it was told that the tag is no longer rebuilt; zero: it
+	// was not, or the tag has changed since.
+	FrozenAt time.Time `json:"frozen_at,omitzero"`
+
 	Health Health `json:"health"`
 
 	// NextAt is when the next look is due: the next poll, or earlier when
@@ -70,6 +77,9 @@ type Health struct {
 	Problem  Problem   `json:"problem,omitempty"`  // the last one's class
 	Reason   string    `json:"reason,omitempty"`   // the last one's text, for people
 	Told     bool      `json:"told,omitempty"`     // `failing` was told; `recovered` is owed
+	// PausedUntil is when a host that asked us to wait may be asked again, also
+	// by the next start.
+	PausedUntil time.Time `json:"paused_until,omitzero"`
 	// NotFound counts looks in a row that proved the tag gone, NotFoundSince
 	// when the first was; Gone, that it was told.
 	NotFound      int       `json:"not_found,omitempty"`
@@ -81,7 +91,7 @@ type Health struct {
 // nothing: the target is known, healthy, nothing is pending or awaited, and
 // every absence was told.
 func (s State) Quiet() bool {
-	return s.Current != nil && s.Pending == nil && len(s.Awaiting) == 0 &&
+	return (s.Current != nil || s.Family != nil) && s.Pending == nil && len(s.Awaiting) == 0 &&
 		len(s.MissingSince) == len(s.MissingTold) && s.Health.Failures == 0 && !s.Health.Told && !s.Health.Gone
 }
 
@@ -90,5 +100,8 @@ type Look struct {
 	Digest string
 	// Snapshot is nil when Digest equals State.Seen: nothing new was read.
 	Snapshot *Snapshot
-	Err      error
+	// Tags are what a look at a family found, newest first; Digest stands for
+	// them.
+	Tags []string
+	Err  error
 }

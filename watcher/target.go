@@ -15,7 +15,8 @@ const DockerHub = "docker.io"
 
 // Target is one image reference that we watch, and what we want to know of it.
 type Target struct {
-	// Ref is the canonical name, such as docker.io/library/python:3.13-slim.
+	// Ref is the canonical name, such as docker.io/library/python:3.13-slim, or
+	// a family's, such as docker.io/library/python#3.x-slim.
 	Ref string
 	// Platforms are the wanted ones, normalized (linux/amd64, linux/arm/v7),
 	// sorted, without repeats; never empty.
@@ -24,6 +25,11 @@ type Target struct {
 	Every time.Duration
 	// Labels are the user's; routes match them. Values are sorted.
 	Labels map[string][]string
+	// Keep is how many of a family's newest tags are targets, at most
+	// [KeepMax]; 0: the target is an image.
+	Keep int
+	// Member marks an image that is a target only because a family found it.
+	Member bool
 }
 
 // Reference is a canonical image reference with a tag.
@@ -48,7 +54,8 @@ func (r Reference) Short() string {
 }
 
 // ParseReference reads an image reference as people write it and makes it
-// canonical: alpine is docker.io/library/alpine:latest. A reference by digest
+// canonical: alpine is docker.io/library/alpine:latest, and a host's case does
+// not count. A reference by digest
 // is refused: a digest never moves, so there is nothing to watch.
 func ParseReference(s string) (Reference, error) {
 	if strings.Contains(s, "@") {
@@ -61,7 +68,7 @@ func ParseReference(s string) (Reference, error) {
 	if err != nil {
 		return Reference{}, fmt.Errorf("image %q: %w", s, err)
 	}
-	host, repo := tag.RegistryStr(), tag.RepositoryStr()
+	host, repo := strings.ToLower(tag.RegistryStr()), tag.RepositoryStr()
 	if canonicalHost(host) == DockerHub {
 		host = DockerHub
 		if !strings.Contains(repo, "/") {
@@ -71,8 +78,12 @@ func ParseReference(s string) (Reference, error) {
 	return Reference{Host: host, Repository: repo, Tag: tag.TagStr()}, nil
 }
 
-// Canonical is [ParseReference] for callers that want the name alone.
+// Canonical is [ParseReference] for callers that want the name alone. It also
+// takes the name of a family: python#3.x-slim.
 func Canonical(s string) (string, error) {
+	if repository, pattern, ok := SplitFamily(s); ok {
+		return canonicalFamily(repository, pattern)
+	}
 	r, err := ParseReference(s)
 	if err != nil {
 		return "", err
@@ -83,6 +94,9 @@ func Canonical(s string) (string, error) {
 // Short shortens a canonical reference for people; what is not a reference
 // (the ref of a host's event, say) comes back as it is.
 func Short(ref string) string {
+	if repository, pattern, ok := SplitFamily(ref); ok {
+		return FamilyRef(strings.TrimSuffix(Short(repository+":x"), ":x"), pattern)
+	}
 	r, err := ParseReference(ref)
 	if err != nil || !strings.Contains(ref, ":") && !strings.Contains(ref, "/") {
 		return ref

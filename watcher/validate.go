@@ -22,6 +22,9 @@ func (t Target) Validate() error {
 	} else if !slices.Equal(ps, t.Platforms) {
 		errs = append(errs, fmt.Errorf("image %q: platforms %q: normalized they are %q", t.Ref, t.Platforms, ps))
 	}
+	if _, _, family := SplitFamily(t.Ref); family != t.IsFamily() || t.Keep < 0 || t.Keep > KeepMax {
+		errs = append(errs, fmt.Errorf("image %q: keep %d: 1 to %d for a family, 0 for an image", t.Ref, t.Keep, KeepMax))
+	}
 	if t.Every < time.Second {
 		errs = append(errs, fmt.Errorf("image %q: interval %s: at least 1s", t.Ref, t.Every))
 	}

@@ -176,12 +176,12 @@ func (w *worker) giveBack(claims []Claim) {
 
 // endPass tells that the host's pass is over, if it is.
 func (w *worker) endPass(ctx context.Context, drained bool) {
-	since, over := w.host.endPass(time.Now(), drained)
+	over, forGood, undo := w.host.endPass(time.Now(), drained)
 	if !over || w.loop.cfg.Passes == nil {
 		return
 	}
-	if err := w.loop.cfg.Passes.EndPass(ctx, w.host.name); err != nil {
+	if err := w.loop.cfg.Passes.EndPass(ctx, w.host.name, forGood); err != nil {
 		w.loop.log.Error("cannot end a host's pass; trying again", "host", w.host.name, "error", err)
-		w.host.beginPass(since)
+		undo()
 	}
 }

@@ -85,16 +85,15 @@ func newApp(ctx context.Context, cfg *Config, s surroundings) (a *app, err error
 	}
 	a.registries = newSwapRegistries(regs)
 	a.onStop(func() error { a.registries.close(); return nil })
-	a.store, err = bolt.Open(ctx, bolt.Options{
-		Path: cfg.Store.Path, LockWait: cfg.Store.LockWait, Logger: a.log,
-		Plan:   func(e watcher.Event) []outbox.Delivery { return a.router.Load().Plan(e) },
-		OnWork: func() { a.dispatcher.Wake() }, OnTargets: func() { a.loop.Wake() },
-	})
-	if err != nil {
+	o := storeOptions(cfg, a.log)
+	o.LockWait = cfg.Store.LockWait
+	o.Plan = func(e watcher.Event) []outbox.Delivery { return a.router.Load().Plan(e) }
+	o.OnWork, o.OnTargets = func() { a.dispatcher.Wake() }, func() { a.loop.Wake() }
+	if a.store, err = bolt.Open(ctx, o); err != nil {
 		return a, err
 	}
 	a.onStop(a.store.Close)
-	a.story = newStory(a.out, a.store)
+	a.story = newStory(a.out, a.store, a.registries.near)
 	a.loop = a.newLoop()
 	a.dispatcher = outbox.NewDispatcher(outbox.DispatcherConfig{
 		Store: a.store.Outbox(), Receivers: receivers, Observer: a.metrics, Logger: a.log,
@@ -117,7 +116,7 @@ func (a *app) close() error {
 func (a *app) newLoop() *watcher.Loop {
 	cfg := a.cfg.Load()
 	return watcher.NewLoop(watcher.LoopConfig{
-		Store: a.store, Hosts: a.store, Passes: a, Registry: a.registries,
+		Store: a.store, Hosts: a.store, Passes: a, Registry: a.registries, Census: a.store,
 		Policy:   watcher.SettlePolicy{Settle: cfg.Poll.Settle, SettleMax: cfg.Poll.SettleMax},
 		InFlight: func(host string) int { return hostSettings(a.cfg.Load(), host).InFlight },
 		Ceiling:  func(host string) float64 { return float64(hostSettings(a.cfg.Load(), host).PerMinute) },
@@ -136,9 +135,9 @@ func (a *app) happened(e watcher.Event) {
 }
 
 // EndPass implements watcher.Passes.
-func (a *app) EndPass(ctx context.Context, host string) error {
-	a.story.passed()
-	return a.store.EndPass(ctx, host)
+func (a *app) EndPass(ctx context.Context, host string, drained bool) error {
+	a.story.passed(ctx, a.cfg.Load())
+	return a.store.EndPass(ctx, host, drained)
 }
 
 // listen opens the socket beside the store and the TCP listener, and puts the
@@ -186,7 +185,7 @@ func (a *app) address() string {
 func (a *app) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	parts := []func(context.Context) error{a.loop.Run, a.dispatcher.Run}
+	parts := []func(context.Context) error{a.loop.Run, a.dispatcher.Run, a.newHeartbeat().run}
 	if len(a.faces) > 0 {
 		parts = append(parts, func(ctx context.Context) error { return web.Serve(ctx, a.log, a.faces...) })
 	}

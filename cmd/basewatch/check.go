@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"basewatch/internal/text"
 	"basewatch/internal/web"
 	"basewatch/watcher"
 )
@@ -61,12 +61,15 @@ type finding struct {
 	Behind   bool `json:"behind,omitempty"`
 	Moved    bool `json:"moved,omitempty"`
 	Recorded bool `json:"recorded,omitempty"`
+	// Problem is the class of Error.
+	Problem watcher.Problem `json:"problem,omitempty"`
 }
 
 func (c *cli) check(ctx context.Context, asked, platforms []string, exitCode bool) error {
-	cfg, err := loadConfig(loadOptions{File: c.configPath, Optional: true})
-	if err != nil {
-		return err
+	cfg, err := loadClientConfig(loadOptions{File: c.configPath, Optional: true})
+	var wrong *configError
+	if err != nil && (cfg == nil || !errors.As(err, &wrong) || !wrong.only("http", "notify", "route")) {
+		return err // else only what a look does not need
 	}
 	qs, err := questions(cfg, asked)
 	if err != nil {
@@ -88,6 +91,9 @@ func (c *cli) check(ctx context.Context, asked, platforms []string, exitCode boo
 	}
 	for i, q := range qs {
 		found[i].comparePin(q)
+		if found[i].Recorded && found[i].Problem == watcher.NotFound {
+			found[i].Error += look.near(ctx, q.ref)
+		}
 	}
 	found = slices.Concat(found, told)
 	if err := c.showFindings(found, look.summary()); err != nil {
@@ -178,11 +184,15 @@ func (c *cli) checkByDaemon(ctx context.Context, qs []question, found []finding,
 
 func recorded(r web.Checked) finding {
 	f := finding{
-		Image: r.Target.Short, Ref: r.Ref, Moved: r.Moved, Recorded: true, Error: r.Reason,
-		Platform: joinedKeys(r.Target.Platforms),
+		Image: r.Target.Short, Ref: r.Ref, Moved: r.Moved, Recorded: true,
+		Error: about(r.Ref, r.Reason), Problem: r.Problem,
 	}
 	if r.Reason == "" {
-		f.Index = r.Target.Seen
+		f.Index, f.Platform = r.Target.Seen, joinedKeys(r.Target.Platforms)
+	}
+	if family := r.Target.Family; family != nil && r.Reason == "" {
+		f.Note = foundTags(family.Matching, family.Newest)
+		return f
 	}
 	if r.Snapshot != nil {
 		f.Created, f.Version = createdAt(r.Snapshot), versionOf(r.Snapshot)
@@ -205,14 +215,11 @@ func (f *finding) comparePin(q question) {
 	if q.pin == "" || f.Index == "" {
 		return
 	}
-	place := "pin"
-	if q.where != "" {
-		place = q.where + " pins"
-	}
+	pins := strings.TrimSpace(q.where + " pins")
 	if f.Behind = q.pin != f.Index; f.Behind {
-		f.Note = fmt.Sprintf("%s %s: BEHIND", place, watcher.Digest12(q.pin))
+		f.Note = fmt.Sprintf("%s %s: BEHIND", pins, watcher.Digest12(q.pin))
 	} else {
-		f.Note = place + " it: current"
+		f.Note = pins + " just that"
 	}
 }
 
@@ -220,31 +227,27 @@ func (c *cli) showFindings(found []finding, summary string) error {
 	if c.output == "json" {
 		return printJSON(c.out, found)
 	}
-	t := newTable(c.out, "IMAGE", "INDEX", "PLATFORM", "CREATED", "VERSION", "NOTE")
+	t, now := newTable(c.out, "IMAGE", "INDEX", "PLATFORM", "CREATED", "VERSION", "NOTE"), time.Now()
+	ok, recorded := 0, 0
 	for _, f := range found {
-		created := "-"
-		if !f.Created.IsZero() {
-			created = text.Age(time.Since(f.Created)) + " ago"
-			if c.utc {
-				created = f.Created.UTC().Format(time.RFC3339)
-			}
-		}
-		note := f.Note
-		if f.Error != "" {
-			note = f.Error
-		}
-		t.row(f.Image, short(f.Index), f.Platform, created, f.Version, note)
-	}
-	t.flush()
-	ok := 0
-	for _, f := range found {
+		t.row(f.Image, short(f.Index), f.Platform, c.ago(f.Created, now), f.Version, cmp.Or(f.Error, f.Note, " "))
 		if f.Error == "" {
 			ok++
 		}
+		if f.Recorded {
+			recorded++
+		}
 	}
+	t.flush()
 	line := fmt.Sprintf("%d ok", ok)
 	if n := len(found) - ok; n > 0 {
 		line += fmt.Sprintf(", %d failed", n)
+	}
+	switch {
+	case recorded == len(found):
+		line += " · looked at and recorded by the daemon"
+	case recorded > 0:
+		line += fmt.Sprintf(" · %d looked at and recorded by the daemon", recorded)
 	}
 	fmt.Fprintln(c.out, line+summary)
 	return nil

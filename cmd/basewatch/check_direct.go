@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -55,40 +54,59 @@ func (l *looker) all(ctx context.Context, qs []question, which []int, found []fi
 
 func (l *looker) look(ctx context.Context, q question) finding {
 	f := finding{Image: watcher.Short(q.ref), Ref: q.ref}
+	if t := l.target(q.ref); t.IsFamily() {
+		return l.family(ctx, t, f)
+	}
 	digest, err := l.regs.Digest(ctx, q.ref)
 	if err != nil {
-		f.Error = err.Error()
-		if near := l.near(ctx, q.ref, err); near != "" {
-			f.Error = "no such tag; near: " + near
+		f.Error, f.Problem = about(q.ref, err.Error()), watcher.ProblemOf(err)
+		if f.Problem == watcher.NotFound {
+			f.Error += l.near(ctx, q.ref)
 		}
 		return f
 	}
 	t := l.target(q.ref)
 	snap, err := l.regs.Snapshot(ctx, t, digest)
 	if err != nil {
-		f.Error = err.Error()
+		f.Error, f.Problem = about(q.ref, err.Error()), watcher.ProblemOf(err)
 		return f
 	}
-	f.Index, f.Platform = digest, strings.Join(slices.Sorted(maps.Keys(snap.Platforms)), ",")
+	f.Index, f.Platform = digest, joinedKeys(snap.Platforms)
 	f.Created, f.Version = createdAt(&snap), versionOf(&snap)
 	return f
 }
 
-// near names tags that the user may have meant.
-func (l *looker) near(ctx context.Context, ref string, err error) string {
-	if watcher.ProblemOf(err) != watcher.NotFound {
-		return ""
-	}
-	tags, err := l.regs.Near(ctx, ref)
+// family lists what a family's pattern means now.
+func (l *looker) family(ctx context.Context, t watcher.Target, f finding) finding {
+	tags, err := l.regs.Tags(ctx, t)
 	if err != nil {
+		f.Error, f.Problem = about(t.Ref, err.Error()), watcher.ProblemOf(err)
+		return f
+	}
+	f.Note = foundTags(len(tags), tags[:min(len(tags), t.Keep)])
+	return f
+}
+
+// foundTags is a family's row in words.
+func foundTags(matching int, newest []string) string {
+	return fmt.Sprintf("%d match; newest: %s", matching, strings.Join(newest, " "))
+}
+
+// near names tags that the user may have meant, to be added to an error.
+func (l *looker) near(ctx context.Context, ref string) string {
+	tags, err := l.regs.Near(ctx, ref)
+	if err != nil || len(tags) == 0 {
 		return ""
 	}
-	return strings.Join(tags, ", ")
+	return "; near: " + strings.Join(tags, ", ")
 }
 
 // target is what the configuration wants of an image, or the default.
 func (l *looker) target(ref string) watcher.Target {
 	t := watcher.Target{Ref: ref, Platforms: []string{"linux/amd64"}}
+	if _, _, ok := watcher.SplitFamily(ref); ok {
+		t.Keep = defaultKeep
+	}
 	i := slices.IndexFunc(l.cfg.Targets, func(t watcher.Target) bool { return t.Ref == ref })
 	if i >= 0 {
 		t = l.cfg.Targets[i]

@@ -34,6 +34,8 @@ type Config struct {
 	// Notify has the receivers, sorted by name.
 	Notify []NotifyConfig
 	Routes []outbox.RouteConfig
+	// Heartbeat has no URL where nobody is told that we live.
+	Heartbeat HeartbeatConfig
 
 	// File is the configuration file, as the user would write it; Sum begins
 	// the SHA-256 of it and all files it includes.
@@ -50,10 +52,13 @@ type Config struct {
 type PollConfig struct{ Interval, Settle, SettleMax time.Duration }
 
 // StoreConfig says where the store is. Path is absolute; LockWait is how long
-// to wait for another process to let go of it.
+// to wait for another process to let go of it; MaxSize bounds it in bytes, 0:
+// nothing does; Network allows file systems that are not safe for it.
 type StoreConfig struct {
 	Path     string
 	LockWait time.Duration
+	MaxSize  int64
+	Network  bool
 }
 
 // HTTPConfig says where the daemon serves. An empty Listen serves on the
@@ -82,6 +87,18 @@ type loadOptions struct {
 // loadConfig reads and checks the configuration. When it is wrong the error
 // wraps a *[configError] with everything that is, and exits with 2.
 func loadConfig(o loadOptions) (*Config, error) {
+	cfg, err := loadClientConfig(o)
+	if err != nil {
+		return nil, err
+	}
+	return cfg, nil
+}
+
+// loadClientConfig is loadConfig for a command that asks a running daemon. A
+// configuration that is wrong, or whose secrets only the daemon can read, still
+// says where that is: then it comes with the error, and only Store.Path and
+// HTTP may be used of it. It is nil when that is wrong too.
+func loadClientConfig(o loadOptions) (*Config, error) {
 	file, err := findConfig(o)
 	if err != nil {
 		return nil, usageError(err)
@@ -91,19 +108,24 @@ func loadConfig(o loadOptions) (*Config, error) {
 	if err != nil {
 		return nil, usageError(err)
 	}
+	whole := probs.err() == nil
 	c := &checker{problems: probs, via: map[keyPath]string{}}
 	cfg, err := buildConfig(c, files, o.Flags)
-	if err != nil {
+	if cfg != nil && file != "" {
+		cfg.File, cfg.Sum = file, files.digest4()
+	}
+	switch {
+	case err == nil:
+		return cfg, nil
+	case !whole || cfg == nil || c.refusedIn("store", "http.socket", "http.listen"):
 		return nil, usageError(err)
 	}
-	if cfg.File = file; file != "" {
-		cfg.Sum = files.digest4()
-	}
-	return cfg, nil
+	return cfg, usageError(err)
 }
 
 // buildConfig goes from a tree of files to a configuration: merge, check,
-// resolve, decode, and what only makes sense as a whole.
+// resolve, decode, and what only makes sense as a whole. With an error comes
+// what was built of it, if anything.
 func buildConfig(c *checker, files *fileSet, flags []flagSetting) (*Config, error) {
 	tree, err := c.merge(files, flags)
 	if err != nil {
@@ -120,10 +142,7 @@ func buildConfig(c *checker, files *fileSet, flags []flagSetting) (*Config, erro
 	}
 	b := &builder{checker: c, set: set, cfg: &Config{Warnings: files.empty}}
 	b.build()
-	if err := c.err(); err != nil {
-		return nil, err
-	}
-	return b.cfg, nil
+	return b.cfg, c.err()
 }
 
 // merge lays the environment over the files, and flags over both.

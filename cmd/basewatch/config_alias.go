@@ -16,6 +16,9 @@ type Aliases map[string]string
 // Canonical makes the canonical name of an image reference as people write it.
 // The longest alias that its repository begins with is applied, once.
 func (a Aliases) Canonical(ref string) (string, error) {
+	if repository, pattern, ok := watcher.SplitFamily(ref); ok {
+		return a.family(repository, pattern)
+	}
 	r, err := watcher.ParseReference(ref)
 	if err != nil {
 		return "", err
@@ -35,6 +38,18 @@ func (a Aliases) Canonical(ref string) (string, error) {
 		return "", fmt.Errorf("by the alias of %q: %w", from, err)
 	}
 	return canonical, nil
+}
+
+// family is Canonical for the name of a family.
+func (a Aliases) family(repository, pattern string) (string, error) {
+	if _, err := watcher.Canonical(watcher.FamilyRef(repository, pattern)); err != nil {
+		return "", err
+	}
+	ref, err := a.Canonical(repository + ":x")
+	if err != nil {
+		return "", err
+	}
+	return watcher.FamilyRef(strings.TrimSuffix(ref, ":x"), pattern), nil
 }
 
 // registryPath makes HOST or HOST/PATH canonical.

@@ -34,6 +34,7 @@ func (b *builder) build() {
 	b.targets()
 	b.receivers()
 	b.routes()
+	b.heartbeat()
 	if b.err() == nil {
 		b.warn()
 		b.list()
@@ -91,7 +92,11 @@ func (b *builder) store() {
 	if err != nil {
 		b.add("store.path", "%q: %v; write an absolute path", path, err)
 	}
-	b.cfg.Store = StoreConfig{Path: abs, LockWait: time.Duration(b.set.Store.LockWait)}
+	set := b.set.Store
+	if set.MaxSize != 0 && set.MaxSize < minStore {
+		b.add("store.max_size", "%q is too small; the least is %s, and \"0\" is no bound", set.MaxSize, minStore)
+	}
+	b.cfg.Store = StoreConfig{Path: abs, LockWait: time.Duration(set.LockWait), MaxSize: int64(set.MaxSize), Network: set.Network}
 }
 
 func (b *builder) http() {
@@ -171,6 +176,16 @@ func (b *builder) network(outer, own networkSettings, p keyPath) outbound.Config
 		b.addError(p, outbound.Redact(err))
 	}
 	return c
+}
+
+func (b *builder) heartbeat() {
+	b.cfg.Heartbeat = HeartbeatConfig{URL: b.set.Heartbeat.URL, Outbound: b.cfg.Network}
+	if b.set.Heartbeat.URL.IsZero() || b.follows("heartbeat.url") {
+		return
+	}
+	if _, err := heartbeatURL(b.set.Heartbeat.URL); err != nil {
+		b.add("heartbeat.url", "%s", err)
+	}
 }
 
 func (b *builder) aliases() {

@@ -70,11 +70,12 @@ func (c *cli) configShowCommand() *cobra.Command {
 
 // configReport is what `config check` prints of a good configuration.
 type configReport struct {
-	File     string        `json:"file"`
-	Sum      string        `json:"sum"`
-	Watched  []watchReport `json:"watched"`
-	Routes   []routeReport `json:"routes"`
-	Warnings []string      `json:"warnings"`
+	File     string         `json:"file"`
+	Sum      string         `json:"sum"`
+	Watched  []watchReport  `json:"watched"`
+	Families []familyReport `json:"families,omitempty"`
+	Routes   []routeReport  `json:"routes"`
+	Warnings []string       `json:"warnings"`
 }
 
 type watchReport struct {
@@ -82,6 +83,13 @@ type watchReport struct {
 	Images    int      `json:"images"`
 	Platforms []string `json:"platforms"`
 	Every     string   `json:"every"` // the shortest, and the longest if it differs
+}
+
+type familyReport struct {
+	Family string `json:"family"` // python#3.x-slim
+	Tags   string `json:"tags"`
+	Keep   int    `json:"keep"`
+	Every  string `json:"every"`
 }
 
 type routeReport struct {
@@ -98,6 +106,11 @@ type globReport struct {
 
 func newConfigReport(cfg *Config) configReport {
 	r := configReport{File: cfg.File, Sum: cfg.Sum, Watched: watchReports(cfg.Targets), Routes: []routeReport{}, Warnings: []string{}}
+	for _, t := range cfg.Targets {
+		if _, pattern, ok := watcher.SplitFamily(t.Ref); ok {
+			r.Families = append(r.Families, familyReport{watcher.Short(t.Ref), pattern, t.Keep, Duration(t.Every).String()})
+		}
+	}
 	r.Warnings = append(r.Warnings, cfg.Warnings...)
 	r.Routes = append(r.Routes, cfg.routeReports...)
 	return r
@@ -118,7 +131,9 @@ func watchReports(targets []watcher.Target) []watchReport {
 			s = &span{least: t.Every}
 			spans[host], hosts = s, append(hosts, host)
 		}
-		s.images++
+		if !t.IsFamily() {
+			s.images++
+		}
 		s.platforms = sortedSet(append(s.platforms, t.Platforms...))
 		s.least, s.most = min(s.least, t.Every), max(s.most, t.Every)
 	}
@@ -145,6 +160,14 @@ func (c *cli) printReport(r configReport) {
 		t.row(w.Host, strconv.Itoa(w.Images), strings.Join(w.Platforms, " "), w.Every)
 	}
 	t.flush()
+	if len(r.Families) > 0 {
+		fmt.Fprintln(c.out)
+		t = newTable(c.out, "FAMILY", "TAGS", "KEEP", "EVERY")
+		for _, f := range r.Families {
+			t.row(f.Family, f.Tags, "the newest "+strconv.Itoa(f.Keep), f.Every)
+		}
+		t.flush()
+	}
 	if len(r.Routes) > 0 {
 		fmt.Fprintln(c.out)
 		t = newTable(c.out, "ROUTE", "TO", "PATTERN", "MATCHES")

@@ -80,7 +80,7 @@ func TestWrongVariablesAreRefusedByName(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv(tt.variable, tt.value)
-			file := writeFiles(t, "basewatch.toml", "[[watch]]\nimages = [\"alpine\"]\n[notify.log]\nkind = \"log\"\n")
+			file := writeFiles(t, "basewatch.toml", "[[watch]]\nimages = [\"alpine:3.22\"]\n[notify.log]\nkind = \"log\"\n")
 			got := loadError(t, loadOptions{File: file})
 			if diff := cmp.Diff(tt.variable+": "+tt.want, got); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)

@@ -41,6 +41,16 @@ func (e *configError) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// only reports whether nothing is wrong but what is below the keys.
+func (e *configError) only(keys ...keyPath) bool {
+	for _, p := range e.problems {
+		if !slices.ContainsFunc(keys, p.key.within) {
+			return false
+		}
+	}
+	return true
+}
+
 // problems collects what is wrong, each thing once: what follows from an error
 // already told (a channel that is missing because its line was refused) is
 // left out.
@@ -132,6 +142,11 @@ func (p keyPath) below(key string) keyPath {
 // beginning of a sentence.
 func settingName(s string) bool {
 	return s != "" && !strings.ContainsAny(s, " \t/") && s[0] >= 'a' && s[0] <= 'z'
+}
+
+// refusedIn reports whether something below one of the keys was refused.
+func (ps *problems) refusedIn(keys ...keyPath) bool {
+	return slices.ContainsFunc(ps.found, func(p problem) bool { return slices.ContainsFunc(keys, p.key.within) })
 }
 
 // err is nil when nothing was found; else a *configError in the order of

@@ -7,14 +7,30 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"basewatch/internal/outbox"
 )
 
 // receiverCommon are the keys that every receiver has.
 type receiverCommon struct {
-	Kind            string `koanf:"kind"`
+	Kind            string   `koanf:"kind"`
+	Window          []string `koanf:"window"`
+	Pass            []string `koanf:"pass"`
 	networkSettings `koanf:",squash"`
+}
+
+// peopleCommon are the keys of every receiver that tells people, and can tell
+// several things in one message.
+type peopleCommon struct {
+	GroupWait Duration `koanf:"group_wait"`
+	Daily     string   `koanf:"daily"`
+}
+
+// commonSettings are the keys that receivers share.
+type commonSettings struct {
+	receiverCommon `koanf:",squash"`
+	peopleCommon   `koanf:",squash"`
 }
 
 // receiverNode is the schema of a [notify.NAME], which depends on its kind. It
@@ -25,6 +41,9 @@ func receiverNode(table map[string]any) *node {
 		return nil
 	}
 	n := nodeOf(reflect.TypeFor[receiverCommon]())
+	if own.Info().People {
+		n.addFields(reflect.TypeFor[peopleCommon]())
+	}
 	n.addFields(reflect.TypeOf(own).Elem())
 	return n
 }
@@ -62,7 +81,7 @@ func (b *builder) receivers() {
 }
 
 func (b *builder) receiver(name string, raw rawReceiver, p keyPath) NotifyConfig {
-	var common receiverCommon
+	var common commonSettings
 	kind := kindOf(raw)
 	own := newSettings(kind)
 	n := NotifyConfig{Name: name, Kind: kind, Settings: own, Info: outbox.ReceiverInfo{Name: name, Kind: kind, Addressable: true}}
@@ -72,7 +91,7 @@ func (b *builder) receiver(name string, raw rawReceiver, p keyPath) NotifyConfig
 	}
 	ownRaw := maps.Clone(raw)
 	commonRaw := map[string]any{}
-	for key := range nodeOf(reflect.TypeFor[receiverCommon]()).keys {
+	for key := range nodeOf(reflect.TypeFor[commonSettings]()).keys {
 		if v, ok := raw[key]; ok {
 			commonRaw[key] = v
 			delete(ownRaw, key)
@@ -89,6 +108,10 @@ func (b *builder) receiver(name string, raw rawReceiver, p keyPath) NotifyConfig
 	b.addError(p, own.Validate())
 	n.Info = own.Info()
 	n.Info.Name, n.Info.Kind = name, kind
+	n.Pace = outbox.PaceConfig{GroupWait: time.Duration(common.GroupWait), Window: common.Window, Pass: common.Pass, Daily: common.Daily}
+	var err error
+	n.Info.Pace, err = outbox.NewPace(n.Pace)
+	b.addError(p, err)
 	return n
 }
 
@@ -107,10 +130,6 @@ func (b *builder) badKind(raw rawReceiver, p keyPath) {
 				return
 			}
 			kind = value
-		}
-		if kind == "email" || kind == "chat" {
-			b.add(at, "%q is not built yet in this version; %s", kind, known)
-			return
 		}
 		if near := nearest(kind, receiverKinds()); near != "" {
 			known = fmt.Sprintf("did you mean %q?", near)
@@ -133,6 +152,21 @@ func (b *builder) routes() {
 	for i, r := range b.set.Route {
 		p := keyPath("route").item(i)
 		b.addError(p, r.Validate(string(p), infos))
+		b.addresses(r, p.key("to"))
 	}
 	b.cfg.Routes = b.set.Route
+}
+
+// addresses checks those of a route whose receiver says what they look like.
+func (b *builder) addresses(r outbox.RouteConfig, p keyPath) {
+	for i, lane := range r.To {
+		name, address := outbox.SplitLane(lane)
+		for _, n := range b.cfg.Notify {
+			if c, ok := n.Settings.(addressChecker); ok && n.Name == name && address != "" {
+				if err := c.CheckAddress(address); err != nil {
+					b.add(p.item(i), "%v", err)
+				}
+			}
+		}
+	}
 }

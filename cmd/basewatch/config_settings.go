@@ -25,6 +25,8 @@ type settings struct {
 	Watch    []watchSettings             `koanf:"watch"`
 	Notify   map[string]rawReceiver      `koanf:"notify"`
 	Route    []outbox.RouteConfig        `koanf:"route"`
+
+	Heartbeat heartbeatSettings `koanf:"heartbeat"`
 }
 
 type pollSettings struct {
@@ -36,6 +38,8 @@ type pollSettings struct {
 type storeSettings struct {
 	Path     string   `koanf:"path"`
 	LockWait Duration `koanf:"lock_wait"`
+	MaxSize  Size     `koanf:"max_size"`
+	Network  bool     `koanf:"network"`
 }
 
 type httpSettings struct {
@@ -54,6 +58,10 @@ type networkSettings struct {
 	NoProxy []string `koanf:"no_proxy"`
 }
 
+type heartbeatSettings struct {
+	URL secret.Secret `koanf:"url"`
+}
+
 type registrySettings struct {
 	Username        string        `koanf:"username"`
 	Password        secret.Secret `koanf:"password"`
@@ -68,6 +76,8 @@ type registrySettings struct {
 
 type watchSettings struct {
 	Images    []string             `koanf:"images"`
+	Tags      string               `koanf:"tags"`
+	Keep      int                  `koanf:"keep"`
 	Platforms []string             `koanf:"platforms"`
 	Interval  Duration             `koanf:"interval"`
 	Labels    map[string]oneOrMore `koanf:"labels"`
@@ -91,6 +101,9 @@ func defaultSettings() settings {
 		HTTP:  httpSettings{Listen: "127.0.0.1:8080"},
 	}
 }
+
+// setDefaults implements [defaulter].
+func (w *watchSettings) setDefaults() { *w = watchSettings{Keep: defaultKeep} }
 
 // setDefaults implements [defaulter].
 func (r *registrySettings) setDefaults() {

@@ -41,7 +41,12 @@ func (b *builder) list() {
 	for _, n := range b.cfg.Notify {
 		p := keyPath("notify").key(n.Name)
 		own := networkSettings{CAFile: n.Outbound.CAFile, Proxy: n.Outbound.Proxy, NoProxy: n.Outbound.NoProxy}
-		b.listTable(reflect.ValueOf(receiverCommon{Kind: n.Kind, networkSettings: own}), "["+string(p)+"]", p)
+		common := receiverCommon{Kind: n.Kind, Window: n.Pace.Window, Pass: n.Pace.Pass, networkSettings: own}
+		b.listTable(reflect.ValueOf(common), "["+string(p)+"]", p)
+		if n.Info.People {
+			people := peopleCommon{GroupWait: Duration(n.Pace.GroupWait), Daily: n.Pace.Daily}
+			b.listTable(reflect.ValueOf(people), "["+string(p)+"]", p)
+		}
 		b.listTable(reflect.ValueOf(n.Settings).Elem(), "["+string(p)+"]", p)
 	}
 	// The receivers came last; routes are shown after them, as in the file.

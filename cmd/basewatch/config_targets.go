@@ -19,12 +19,14 @@ func (b *builder) targets() {
 	byRef := map[string]*watcher.Target{}
 	for i, w := range b.set.Watch {
 		p := keyPath("watch").item(i)
+		pattern, keep := b.family(w, p)
 		one := watcher.Target{
+			Keep:      keep,
 			Platforms: b.platforms(w.Platforms, p.key("platforms")),
 			Every:     time.Duration(b.watchInterval(w, p)),
 			Labels:    labelValues(w.Labels),
 		}
-		for _, ref := range b.images(w.Images, p.key("images")) {
+		for _, ref := range b.images(w.Images, pattern, p.key("images")) {
 			one.Ref = ref
 			if t, ok := byRef[ref]; ok {
 				unite(t, one)
@@ -40,18 +42,18 @@ func (b *builder) targets() {
 	}
 }
 
-// images makes the names of one list canonical. The same image twice in one
-// list is a mistake.
-func (b *builder) images(images []string, p keyPath) []string {
+// images makes the names of one list canonical, or those of the families that
+// the pattern makes of them. The same image twice in one list is a mistake.
+func (b *builder) images(images []string, pattern string, p keyPath) []string {
 	if len(images) == 0 {
 		b.add(p, `missing: name at least one image, such as images = ["alpine:3.22"]`)
 	}
 	first := map[string]int{}
 	refs := make([]string, 0, len(images))
 	for i, image := range images {
-		ref, err := b.cfg.Aliases.Canonical(image)
-		if err != nil {
-			b.add(p.item(i), "%s", imageProblem(image, err))
+		ref, problem := b.image(image, pattern)
+		if problem != "" {
+			b.add(p.item(i), "%s", problem)
 			continue
 		}
 		if j, ok := first[ref]; ok {
@@ -117,6 +119,7 @@ func labelValues(labels map[string]oneOrMore) map[string][]string {
 func unite(t *watcher.Target, other watcher.Target) {
 	t.Platforms = sortedSet(append(slices.Clone(t.Platforms), other.Platforms...))
 	t.Every = min(t.Every, other.Every)
+	t.Keep = max(t.Keep, other.Keep)
 	for k, values := range other.Labels {
 		if t.Labels == nil {
 			t.Labels = map[string][]string{}

@@ -273,7 +273,7 @@ interval = "1m"
 kind = "log"
 `
 	cfg := loadFiles(t, "basewatch.toml", file)
-	want := `registry."docker.io".per_minute: 4 tags need 5 requests a minute and 1 are allowed: intervals get 4.2 times as long (1m → 4m14s); raise per_minute or the interval`
+	want := `registry."docker.io".per_minute: 4 tags ask for 4 looks a minute and 1 requests are allowed: intervals get 4.4 times as long (1m → 4m27s); raise per_minute or the interval`
 	if len(cfg.Warnings) != 1 || !strings.HasSuffix(cfg.Warnings[0], "basewatch.toml:3: "+want) {
 		t.Errorf("warnings %q", cfg.Warnings)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -13,11 +14,9 @@ import (
 // build, by the table they stand in ("notify" for each [notify.NAME]).
 func laterSettings() map[string][]string {
 	return map[string][]string{
-		"":       {"inspect", "rebuild", "dependent", "discover", "hook", "heartbeat", "github", "gitlab"},
-		"store":  {"url", "password"},
-		"watch":  {"tags"},
-		"notify": {"group_wait", "window", "pass", "daily"},
-		"route":  {"when", "window"},
+		"":      {"inspect", "rebuild", "dependent", "discover", "hook", "github", "gitlab"},
+		"store": {"url", "password"},
+		"route": {"when"},
 	}
 }
 
@@ -41,6 +40,9 @@ func (c *checker) unknown(n *node, at keyPath, key string) {
 // instead is the remedy for an unknown key that is like no other of its table.
 func instead(n *node, section, key string) string {
 	if section == "notify" {
+		if nodeOf(reflect.TypeFor[peopleCommon]()).keys[key] != nil {
+			return "only receivers that tell people have it; programs get each event by itself"
+		}
 		if kind := kindWithKey(key); kind != "" {
 			return fmt.Sprintf("it belongs to kind = %q", kind)
 		}

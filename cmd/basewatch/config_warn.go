@@ -12,10 +12,6 @@ import (
 	"basewatch/watcher"
 )
 
-// requestsPerLook is what a look costs at rest: a HEAD, and its share of a
-// token.
-const requestsPerLook = 1.06
-
 // warn notes what works and is likely not meant.
 func (b *builder) warn() {
 	if len(b.cfg.Targets) == 0 {
@@ -37,7 +33,7 @@ func (b *builder) warning(p keyPath, format string, args ...any) {
 func (b *builder) warnCeilings() {
 	type load struct {
 		tags  int
-		need  float64
+		asked float64 // looks a minute
 		least time.Duration
 	}
 	loads := map[string]*load{}
@@ -48,18 +44,19 @@ func (b *builder) warnCeilings() {
 		}
 		l := loads[host]
 		l.tags++
-		l.need += requestsPerLook / t.Every.Minutes()
+		l.asked += 1 / t.Every.Minutes()
 		l.least = min(l.least, t.Every)
 	}
 	for _, host := range slices.Sorted(maps.Keys(loads)) {
 		l, ceiling := loads[host], float64(b.ceiling(host))
-		if ceiling == 0 || l.need <= ceiling {
+		stretch := watcher.Stretch(l.asked, ceiling)
+		if stretch <= 1 {
 			continue
 		}
-		stretched := time.Duration(float64(l.least) * l.need / ceiling).Round(time.Second)
+		stretched := time.Duration(float64(l.least) * stretch).Round(time.Second)
 		b.warning(keyPath("registry").key(host).key("per_minute"),
-			"%d tags need %.0f requests a minute and %.0f are allowed: intervals get %.1f times as long (%s → %s); raise per_minute or the interval",
-			l.tags, math.Ceil(l.need), ceiling, l.need/ceiling, Duration(l.least), Duration(stretched))
+			"%d tags ask for %.0f looks a minute and %.0f requests are allowed: intervals get %.1f times as long (%s → %s); raise per_minute or the interval",
+			l.tags, math.Ceil(l.asked), ceiling, stretch, Duration(l.least), Duration(stretched))
 	}
 }
 

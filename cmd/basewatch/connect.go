@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"basewatch/internal/outbox"
@@ -48,15 +49,15 @@ func (c *cli) connect(ctx context.Context, need access) (*connection, error) {
 		}
 		return c.overTCP(c.url), nil
 	}
-	cfg, err := loadConfig(loadOptions{File: c.configPath, Optional: true})
-	if err != nil {
+	cfg, err := loadClientConfig(loadOptions{File: c.configPath, Optional: true})
+	if cfg == nil {
 		return nil, err
 	}
-	if conn := overSocket(ctx, cfg.HTTP.Socket); conn != nil {
+	if conn := c.live(ctx, cfg.HTTP); conn != nil {
 		return conn, nil
 	}
-	if conn := c.overListen(ctx, cfg.HTTP); conn != nil {
-		return conn, nil
+	if err != nil {
+		return nil, err
 	}
 	if need == daemonOnly {
 		return nil, noDaemon(cfg, "")
@@ -64,17 +65,30 @@ func (c *cli) connect(ctx context.Context, need access) (*connection, error) {
 	return openStore(ctx, cfg, need)
 }
 
+// live is the daemon that answers, nil when none does.
+func (c *cli) live(ctx context.Context, h HTTPConfig) *connection {
+	if conn := overSocket(ctx, h.Socket); conn != nil {
+		return conn
+	}
+	return c.overListen(ctx, h)
+}
+
 // noDaemon says where a daemon was looked for, and what to do.
 func noDaemon(cfg *Config, also string) error {
-	where := relative(cfg.HTTP.Socket)
-	if cfg.HTTP.Listen != "" {
-		where += " or " + cfg.HTTP.Listen
-	}
 	remedy := "start one with: basewatch run"
 	if cfg.File == "" {
 		remedy = "there is no configuration file here either; name it with --config, or the daemon with --url"
 	}
-	return &codeError{exitUnreachable, fmt.Errorf("no daemon answers on %s%s; %s", where, also, remedy)}
+	return &codeError{exitUnreachable, fmt.Errorf("no daemon answers on %s%s; %s", addresses(cfg.HTTP), also, remedy)}
+}
+
+// addresses are where a daemon is looked for.
+func addresses(h HTTPConfig) string {
+	where := relative(h.Socket)
+	if _, port, err := net.SplitHostPort(h.Listen); err == nil && port != "0" {
+		where += " or " + h.Listen
+	}
+	return where
 }
 
 func overSocket(ctx context.Context, path string) *connection {
@@ -139,9 +153,11 @@ func openStore(ctx context.Context, cfg *Config, need access) (*connection, erro
 	if err != nil {
 		return nil, usageError(err)
 	}
-	store, err := bolt.Open(ctx, bolt.Options{Path: path, ReadOnly: need != replaying, Plan: router.Plan, Logger: slog.New(slog.DiscardHandler)})
+	o := storeOptions(cfg, slog.New(slog.DiscardHandler))
+	o.ReadOnly, o.Plan = need != replaying, router.Plan
+	store, err := bolt.Open(ctx, o)
 	if errors.Is(err, bolt.ErrLocked) {
-		return nil, &codeError{exitUnreachable, fmt.Errorf("%s: a process holds the store but answers neither on %s nor on %s; if the daemon runs as another user, pass --url and --token", relative(path), relative(cfg.HTTP.Socket), cfg.HTTP.Listen)}
+		return nil, &codeError{exitUnreachable, fmt.Errorf("a process holds the store %s, but no daemon answers on %s; if it runs as another user, pass --url and --token", relative(path), addresses(cfg.HTTP))}
 	}
 	if err != nil {
 		return nil, err
@@ -214,7 +230,7 @@ func (c *cli) ask(ctx context.Context, need access, question func(*connection) e
 // near was named.
 func unwatched(err error) error {
 	var p *web.Problem
-	if errors.As(err, &p) && p.Status == http.StatusNotFound && len(p.Near) == 0 {
+	if errors.As(err, &p) && strings.HasSuffix(p.Detail, "is not watched") && len(p.Near) == 0 {
 		return fmt.Errorf("%w; what is: basewatch status --images", err)
 	}
 	return err

@@ -149,11 +149,14 @@ func retryRequest(a []string) (web.RetryRequest, error) {
 }
 
 func (c *cli) saySent(conn *connection, n int, what string) {
-	tail := ""
-	if !conn.Live && n > 0 {
-		tail = "; no daemon runs: they go when one starts"
+	if n == 0 {
+		fmt.Fprintln(c.out, "no deliveries match; nothing was done")
+		return
 	}
-	are := "are"
+	tail, are := "", "are"
+	if !conn.Live {
+		tail = "; no daemon runs: sent when one starts"
+	}
 	if n == 1 {
 		are = "is"
 	}

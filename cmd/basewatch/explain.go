@@ -10,7 +10,6 @@ import (
 	"basewatch/internal/outbox"
 	"basewatch/internal/text"
 	"basewatch/internal/web"
-	"basewatch/watcher"
 )
 
 func (c *cli) explainCommand() *cobra.Command {
@@ -24,8 +23,11 @@ func (c *cli) explainCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, a []string) error {
 			return c.ask(cmd.Context(), reading, func(conn *connection) error {
 				x, err := conn.Explain(cmd.Context(), a[0])
-				if err != nil {
+				switch {
+				case err != nil && web.IsDeliveryID(a[0]):
 					return err
+				case err != nil:
+					return unwatched(err)
 				}
 				if c.output == "json" {
 					return printJSON(c.out, x)
@@ -43,12 +45,12 @@ func (c *cli) printExplanation(x *web.Explanation) {
 		c.explainTarget(x.Target, now)
 	}
 	if x.Event != nil {
-		c.explainEvent(x.Event, now)
+		c.explainEvent(x, now)
 	}
 	if len(x.Routes) > 0 {
-		title := "routes"
+		title := "routes     as configured now"
 		if x.Event == nil {
-			title = "routes, for its next change"
+			title = "routes     for its next change"
 		}
 		fmt.Fprintln(c.out, title)
 		for _, d := range x.Routes {
@@ -64,10 +66,9 @@ func (c *cli) printExplanation(x *web.Explanation) {
 	if len(x.Lines) > 0 {
 		fmt.Fprintln(c.out, "history")
 		t := newTable(c.out)
+		t.indent = "  "
 		for _, l := range x.Lines {
-			row := c.historyRow(l, now)
-			row[0] = "  " + row[0]
-			t.row(row...)
+			t.row(c.historyRow(l, now)...)
 		}
 		t.flush()
 	}
@@ -80,12 +81,16 @@ func (c *cli) explainTarget(t *web.Target, now time.Time) {
 		standing = c.paint(green, standing)
 	case web.Failing, web.Gone:
 		standing = c.paint(red, standing)
+	default:
 	}
-	fmt.Fprintf(c.out, "%s  %s  at @%d, %s\n", text.Plain(t.Short, 200), standing, t.Seq, short(t.Index))
-	fmt.Fprintf(c.out, "looked     last %s, good %s, next %s, every %s\n", c.when(t.LastLook, now), c.when(t.LastGood, now),
-		c.when(t.NextLook, now), Duration(time.Duration(t.EverySeconds)*time.Second))
+	at := "no good look yet"
+	if t.Index != "" {
+		at = fmt.Sprintf("at @%d, %s, first seen %s", t.Seq, short(t.Index), c.when(t.FirstSeen, now))
+	}
+	fmt.Fprintf(c.out, "%s  %s  %s\n", text.Plain(t.Short, 200), standing, at)
+	fmt.Fprintf(c.out, "looked     %s, every %s, for %s\n", c.looks(t, now), Duration(time.Duration(t.EverySeconds)*time.Second), joinedKeys(t.Platforms))
 	if t.Problem != "" {
-		fmt.Fprintf(c.out, "problem    %s since %s, %s: %s\n", t.Problem, c.when(t.FailingSince, now), noun(t.Failures, "look"), text.Plain(t.Reason, 500))
+		fmt.Fprintf(c.out, "problem    %s since %s, %s: %s\n", t.Problem, c.when(t.FailingSince, now), noun(t.Failures, "look"), text.Plain(about(t.Ref, t.Reason), 500))
 	}
 	if t.Pending != nil {
 		fmt.Fprintf(c.out, "settling   %s since %s: it moved and is told when it has stood still\n", short(t.Pending.Index), c.when(t.PendingSince, now))
@@ -98,8 +103,34 @@ func (c *cli) explainTarget(t *web.Target, now time.Time) {
 	}
 }
 
-func (c *cli) explainEvent(e *watcher.Event, now time.Time) {
-	fmt.Fprintf(c.out, "event      %s %s, %s", e.Kind, text.Plain(e.Handle(), 200), c.when(e.At, now))
+// looks says when an image was looked at, last and well, and when it will be.
+func (c *cli) looks(t *web.Target, now time.Time) string {
+	s := "never"
+	if !t.LastLook.IsZero() {
+		s = c.ago(t.LastLook, now)
+	}
+	if !t.LastGood.Equal(t.LastLook) && !t.LastGood.IsZero() {
+		s += ", well " + c.ago(t.LastGood, now)
+	}
+	switch {
+	case t.Standing == web.Asleep:
+		return s + ", no longer watched"
+	case t.NextLook.After(now):
+		return s + ", next " + c.when(t.NextLook, now)
+	}
+	return s + ", next now"
+}
+
+// about takes the image's name off the front of an error where the line has it
+// already.
+func about(ref, reason string) string { return strings.TrimPrefix(reason, ref+": ") }
+
+func (c *cli) explainEvent(x *web.Explanation, now time.Time) {
+	e, title := x.Event, "event      "
+	if x.About == "target" {
+		title = "last       "
+	}
+	fmt.Fprintf(c.out, "%s%s %s, %s", title, e.Kind, text.Plain(e.Handle(), 200), c.when(e.At, now))
 	if e.New != nil {
 		from := ""
 		if e.Old != nil {
@@ -115,6 +146,9 @@ func (c *cli) explainEvent(e *watcher.Event, now time.Time) {
 
 // routeLine says in one line what a route makes of an event.
 func routeLine(d outbox.Decision) string {
+	if d.Route == "default" {
+		d.Route = "default (no route is about it)"
+	}
 	var line string
 	switch {
 	case !d.Matched:
@@ -132,11 +166,24 @@ func routeLine(d outbox.Decision) string {
 	return text.Plain(line, 300)
 }
 
+// heldFor says what a held delivery waits for.
+func heldFor(what string) string {
+	switch what {
+	case "wave":
+		return ", for other changes of its repository"
+	case "daily":
+		return ", for the one message of the day"
+	case "window":
+		return ", when a window opens"
+	}
+	return ", or until the first pass over its registry ends"
+}
+
 func (c *cli) explainDelivery(d web.Delivery, now time.Time) {
 	line := fmt.Sprintf("  %s  %s  %s", d.ID, text.Plain(d.Lane, 80), stateOf(d))
 	switch {
 	case d.State == outbox.Waiting && stateOf(d) == "held":
-		line += " until " + c.when(d.HeldUntil, now) + ", or until the first pass over its registry ends"
+		line += " until " + c.when(d.HeldUntil, now) + heldFor(d.HeldFor)
 	case d.State == outbox.Waiting:
 		line += ", next try " + c.nextOf(d, now)
 	case d.State == outbox.Superseded:
@@ -147,9 +194,10 @@ func (c *cli) explainDelivery(d web.Delivery, now time.Time) {
 	if d.Reason != "" {
 		line += ": " + text.Plain(d.Reason, 300)
 	}
-	fmt.Fprintf(c.out, "%s (%s, %s)\n", line, d.Route, noun(d.Attempts, "attempt"))
+	fmt.Fprintf(c.out, "%s (by %s, %s)\n", line, d.Route, noun(d.Attempts, "attempt"))
 	for _, a := range d.Audit {
-		fmt.Fprintf(c.out, "      %s  %s in %d ms  %s\n", c.clock(a.At), a.Outcome, a.TookMS, text.Plain(a.Answer, 300))
+		line := fmt.Sprintf("      %s  %s in %d ms  %s", c.clock(a.At), a.Outcome, a.TookMS, text.Plain(a.Answer, 300))
+		fmt.Fprintln(c.out, strings.TrimRight(line, " "))
 	}
 	if d.Link != "" {
 		fmt.Fprintf(c.out, "      %s\n", text.Plain(d.Link, 300))

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"net/http"
 
 	"basewatch/internal/outbound"
 	"basewatch/internal/outbox"
@@ -18,6 +19,8 @@ type NotifyConfig struct {
 	Outbound outbound.Config
 	// Info is what routes have to know of it.
 	Info outbox.ReceiverInfo
+	// Pace is when it may be told, as it was written.
+	Pace outbox.PaceConfig
 }
 
 // receiverSettings are the settings of one kind: a pointer to a struct with
@@ -32,8 +35,14 @@ type receiverSettings interface {
 	Receiver(o notify.Options, out io.Writer) (outbox.Receiver, error)
 }
 
+// addressChecker is what the settings of a kind can do whose addresses, in
+// routes as NAME:ADDRESS, have a form.
+type addressChecker interface {
+	CheckAddress(address string) error
+}
+
 // receiverKinds lists the kinds of receivers.
-func receiverKinds() []string { return []string{"slack", "webhook", "log"} }
+func receiverKinds() []string { return []string{"slack", "email", "chat", "webhook", "log"} }
 
 // newSettings gives the default settings of a kind, nil when there is no such
 // kind. A new kind is a case here.
@@ -41,6 +50,10 @@ func newSettings(kind string) receiverSettings {
 	switch kind {
 	case "slack":
 		return &slackSettings{notify.DefaultSlackConfig()}
+	case "email":
+		return &emailSettings{notify.DefaultEmailConfig()}
+	case "chat":
+		return &chatSettings{}
 	case "webhook":
 		return &webhookSettings{}
 	case "log":
@@ -59,6 +72,45 @@ func (s *slackSettings) Info() outbox.ReceiverInfo {
 
 func (s *slackSettings) Receiver(o notify.Options, _ io.Writer) (outbox.Receiver, error) {
 	return notify.NewSlack(s.SlackConfig, o)
+}
+
+type emailSettings struct {
+	notify.EmailConfig `koanf:",squash"`
+}
+
+func (s *emailSettings) Host() (string, error) { return s.HostPort(), nil }
+
+func (s *emailSettings) Info() outbox.ReceiverInfo {
+	info := outbox.ReceiverInfo{People: true, Addressable: true}
+	if len(s.To) == 1 {
+		info.DefaultAddress = s.To[0]
+	}
+	return info
+}
+
+// CheckAddress implements [addressChecker].
+func (s *emailSettings) CheckAddress(address string) error { return notify.CheckMailAddress(address) }
+
+func (s *emailSettings) Receiver(o notify.Options, _ io.Writer) (outbox.Receiver, error) {
+	return notify.NewEmail(s.EmailConfig, o)
+}
+
+type chatSettings struct {
+	notify.ChatConfig `koanf:",squash"`
+}
+
+func (s *chatSettings) Info() outbox.ReceiverInfo { return outbox.ReceiverInfo{People: true} }
+
+func (s *chatSettings) Receiver(o notify.Options, _ io.Writer) (outbox.Receiver, error) {
+	return notify.NewChat(s.ChatConfig, o)
+}
+
+// useSwitchboard lets chat receivers send through clients of their own: see
+// [notify.Switchboard]. Called again it does nothing.
+func useSwitchboard() {
+	if _, ok := http.DefaultTransport.(*notify.Switchboard); !ok {
+		http.DefaultTransport = notify.NewSwitchboard(http.DefaultTransport)
+	}
 }
 
 type webhookSettings struct {
@@ -103,10 +155,15 @@ func (a *app) buildReceiver(cfg *Config, n NotifyConfig) (outbox.Receiver, error
 		return nil, err
 	}
 	if host != "" {
-		o.HTTP, err = outbound.NewClient(outbound.Options{Config: n.Outbound, Host: host, Connections: 4, Dial: a.dial})
+		out := outbound.Options{Config: n.Outbound, Host: host, Connections: 4, Dial: a.dial}
+		if o.HTTP, err = outbound.NewClient(out); err != nil {
+			return nil, err
+		}
+		d, err := outbound.NewDialer(out)
 		if err != nil {
 			return nil, err
 		}
+		o.Dial, o.TLS = d.DialContext, d.TLS()
 	}
 	return n.Settings.Receiver(o, a.out)
 }

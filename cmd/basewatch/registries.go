@@ -35,9 +35,18 @@ func (s *swapRegistries) Snapshot(ctx context.Context, t watcher.Target, digest 
 	return s.now.Load().Snapshot(ctx, t, digest)
 }
 
+// Tags implements watcher.Registry.
+func (s *swapRegistries) Tags(ctx context.Context, t watcher.Target) ([]string, error) {
+	return s.now.Load().Tags(ctx, t)
+}
+
 // Allowance implements watcher.Registry.
 func (s *swapRegistries) Allowance(host string) (int, time.Time) {
 	return s.now.Load().Allowance(host)
+}
+
+func (s *swapRegistries) near(ctx context.Context, ref string) ([]string, error) {
+	return s.now.Load().Near(ctx, ref)
 }
 
 func (s *swapRegistries) swap(r *registry.Registries) { s.now.Swap(r).Close() }
@@ -51,10 +60,11 @@ func (s *swapRegistries) list() []web.Registry {
 	for i, h := range hosts {
 		list[i] = web.Registry{
 			Host: h.Host, PausedUntil: h.PausedUntil, Why: h.Reason,
-			PerMinute: float64(h.PerMinute), InFlight: h.InFlight, LastError: h.LastError,
+			PerMinute: float64(h.PerMinute), InFlight: h.InFlight, WithoutHead: h.WithoutHead, PlainHTTP: h.PlainHTTP,
+			Troubles: h.Troubles, LastError: h.LastError, LastErrorAt: h.LastErrorAt,
 		}
 		if h.Limited {
-			list[i].Remaining, list[i].Limit = h.Remaining, h.Limit
+			list[i].Remaining, list[i].Limit, list[i].Window = h.Remaining, h.Limit, h.Window
 		}
 	}
 	return list

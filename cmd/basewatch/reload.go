@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -24,6 +26,12 @@ planned; those of a receiver that is gone are parked.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.ask(cmd.Context(), daemonOnly, func(conn *connection) error {
 				r, err := conn.Reload(cmd.Context())
+				var p *web.Problem
+				if errors.As(err, &p) && p.Status == http.StatusUnprocessableEntity {
+					// Each line begins with a place, as when run says it.
+					fmt.Fprintf(c.err, "%s\nrefused; the daemon keeps its configuration\n", p.Detail)
+					return &codeError{code: exitUsage}
+				}
 				if err != nil {
 					return err
 				}
@@ -112,11 +120,11 @@ func needRestart(old, now *Config) []string {
 		key     string
 		differs bool
 	}{
-		{"name", old.Name != now.Name},
+		{"name (in status and the API)", old.Name != now.Name},
 		{"store.path", old.Store.Path != now.Store.Path},
 		{"http.listen", old.HTTP.Listen != now.HTTP.Listen},
 		{"http.socket", old.HTTP.Socket != now.HTTP.Socket},
-		{"http.public_url", old.HTTP.PublicURL != now.HTTP.PublicURL},
+		{"http.public_url (for the API's own checks)", old.HTTP.PublicURL != now.HTTP.PublicURL},
 		{"poll.settle and settle_max", old.Poll.Settle != now.Poll.Settle || old.Poll.SettleMax != now.Poll.SettleMax},
 	} {
 		if s.differs {

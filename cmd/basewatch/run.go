@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"basewatch/internal/text"
+	"basewatch/watcher"
 )
 
 func (c *cli) runCommand() *cobra.Command {
@@ -41,6 +41,7 @@ What people read goes to standard output, the log to standard error.`,
 }
 
 func (c *cli) run(ctx context.Context, log *slog.Logger, once bool) error {
+	useSwitchboard()
 	load := loadOptions{File: c.configPath}
 	cfg, err := loadConfig(load)
 	if err != nil {
@@ -113,25 +114,46 @@ func (a *app) lookOnce(ctx context.Context) (failed int, err error) {
 		hosts[hostPart(t.Ref)] = true
 	}
 	results, err := a.loop.Check(ctx, refs)
+	found, err2 := a.lookAtMembers(ctx)
+	results, err = append(results, found...), errors.Join(err, err2)
 	for _, r := range results {
-		for _, e := range r.Events {
-			a.happened(e)
-		}
 		if r.Err != nil {
 			failed++
-			fmt.Fprintf(a.out, "failed    %s\n", text.Plain(r.Err.Error(), 500))
+			a.story.failing(ctx, r.Ref, watcher.ProblemOf(r.Err), r.Err.Error())
 		}
 	}
 	for host := range hosts {
-		err = errors.Join(err, a.EndPass(ctx, host))
+		err = errors.Join(err, a.EndPass(ctx, host, true))
 	}
 	return failed, err
 }
 
+// lookAtMembers looks at what families found, also just now.
+func (a *app) lookAtMembers(ctx context.Context) ([]watcher.CheckResult, error) {
+	var refs []string
+	err := a.store.Each(ctx, func(r watcher.Record) error {
+		if r.Target.Member {
+			refs = append(refs, r.Target.Ref)
+		}
+		return nil
+	})
+	if err != nil || len(refs) == 0 {
+		return nil, err
+	}
+	return a.loop.Check(ctx, refs)
+}
+
 // drain waits until nothing is due any more, or the receivers had their time.
+// What gathers in a wave is waited for; what a window or the day's message holds
+// goes with a later run.
 func (a *app) drain(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, deliverFor)
+	limit := deliverFor
+	for _, n := range a.cfg.Load().Notify {
+		limit = max(limit, deliverFor+n.Pace.GroupWait)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	reach := time.Now().Add(limit - deliverFor/2)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -141,20 +163,24 @@ func (a *app) drain(ctx context.Context) error {
 		}
 		waiting, healthy := 0, false
 		for _, l := range lanes {
+			n := l.Waiting - l.Held
+			if n == 0 && l.NextDue.Before(reach) {
+				n = l.Held
+			}
 			if l.Lane.ParkedSince.IsZero() {
-				waiting += l.Waiting
-				healthy = healthy || l.Waiting > 0 && !l.Lane.Failing()
+				waiting += n
+				healthy = healthy || n > 0 && !l.Lane.Failing()
 			}
 		}
 		if err == nil && waiting == 0 {
 			return nil
 		}
 		if err == nil && !healthy {
-			return fmt.Errorf("%d messages wait for receivers that fail; they go with the next run", waiting)
+			return fmt.Errorf("%s not delivered, since receivers fail; the next run tries again", noun(waiting, "message"))
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%d messages still wait; they go with the next run", waiting)
+			return fmt.Errorf("%s not delivered within %s; the next run tries again", noun(waiting, "message"), deliverFor)
 		case <-tick.C:
 		}
 	}

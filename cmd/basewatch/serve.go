@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -19,8 +20,9 @@ func (a *app) webConfig(cfg *Config) web.Config {
 		InForce:   a.inForce,
 		StorePath: cfg.Store.Path, StartedAt: a.started,
 		Listen: cfg.HTTP.Listen, PublicURL: cfg.HTTP.PublicURL,
-		Tokens: values(cfg.HTTP.Tokens), ReadTokens: values(cfg.HTTP.ReadTokens),
-		Targets: a.store, Queue: a.store, Mover: a.store, Disk: a.store,
+		Tokens:     func() []func() (string, error) { return values(a.cfg.Load().HTTP.Tokens) },
+		ReadTokens: func() []func() (string, error) { return values(a.cfg.Load().HTTP.ReadTokens) },
+		Targets:    a.store, Queue: a.store, Mover: a.store, Disk: a.store, Copier: a.store,
 		Checker: a.loop, Router: a, Tester: a, Reloader: a,
 		Canonical:  func(s string) (string, error) { return a.cfg.Load().Aliases.Canonical(s) },
 		Receivers:  func() []web.Receiver { return listReceivers(a.cfg.Load()) },
@@ -47,7 +49,12 @@ func (a *app) Explain(e watcher.Event) []outbox.Decision { return a.router.Load(
 func (a *app) Test(ctx context.Context, lane string, kind watcher.Kind) (watcher.Event, error) {
 	e, err := testEvent(lane, kind, time.Now())
 	if err != nil {
-		return e, err
+		return e, refusedTest(err.Error())
+	}
+	for _, d := range a.Explain(e) {
+		if !d.Matched {
+			return e, refusedTest(d.Why)
+		}
 	}
 	if err := a.store.Outbox().Settle(ctx, outbox.Settlement{Born: []watcher.Event{e}}); err != nil {
 		return e, err
@@ -55,6 +62,10 @@ func (a *app) Test(ctx context.Context, lane string, kind watcher.Kind) (watcher
 	// A lane that fails is probed now: who asks for a test has mended it.
 	_, err = a.store.Retry(ctx, lane, nil)
 	return e, err
+}
+
+func refusedTest(why string) error {
+	return &web.Problem{Title: http.StatusText(http.StatusUnprocessableEntity), Status: http.StatusUnprocessableEntity, Detail: why}
 }
 
 // testEvent imitates an event of a kind about an image that does not exist.
@@ -75,6 +86,9 @@ func testEvent(lane string, kind watcher.Kind, now time.Time) (watcher.Event, er
 		e.Since, e.Problem = now.Add(-time.Hour), watcher.Unreachable
 	}
 	e.Identify()
+	// Tests of two receivers, or two of one, within a second are not the same.
+	e.Key = fmt.Sprintf("%s|%s|%d", e.Key, lane, now.Nanosecond())
+	e.Thread = e.Key
 	return e, nil
 }
 

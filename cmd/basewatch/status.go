@@ -14,6 +14,7 @@ import (
 
 	"basewatch/internal/text"
 	"basewatch/internal/web"
+	"basewatch/watcher"
 )
 
 func (c *cli) statusCommand() *cobra.Command {
@@ -26,6 +27,9 @@ at. Without a daemon it is read from the store: then it is as old as that.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
+			if problems && images || problems && ready || images && ready {
+				return usageError(errors.New("status: choose one of --problems, --images and --ready"))
+			}
 			if ready {
 				return c.ask(ctx, daemonOnly, func(conn *connection) error { return c.ready(ctx, conn) })
 			}
@@ -39,7 +43,6 @@ at. Without a daemon it is read from the store: then it is as old as that.`,
 	cmd.Flags().BoolVar(&images, "images", false, "list the images instead")
 	cmd.Flags().BoolVar(&ready, "ready", false, "say only whether the daemon can do its work; exit 1 when not")
 	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit 10 when there are problems")
-	cmd.MarkFlagsMutuallyExclusive("problems", "images", "ready")
 	return cmd
 }
 
@@ -95,7 +98,11 @@ func (c *cli) images(ctx context.Context, conn *connection) error {
 		if i.Index == "" {
 			seq = ""
 		}
-		t.row(i.Short, string(i.Standing), seq, short(i.Index), c.when(i.FirstSeen, now), c.ago(i.LastGood, now), joinedKeys(i.Platforms))
+		last := joinedKeys(i.Platforms)
+		if f := i.Family; f != nil && f.Matching > 0 {
+			last += "; " + foundTags(f.Matching, f.Newest)
+		}
+		t.row(i.Short, string(i.Standing), seq, short(i.Index), c.when(i.FirstSeen, now), c.ago(i.LastGood, now), last)
 	}
 	t.flush()
 	return nil
@@ -183,6 +190,9 @@ func (c *cli) receiverLine(r web.StatusReceiver, now time.Time) string {
 	if r.Waiting > 0 {
 		waiting = fmt.Sprintf(", %d waiting", r.Waiting)
 	}
+	if r.Held > 0 {
+		waiting += fmt.Sprintf(" (%d held)", r.Held)
+	}
 	switch r.State {
 	case "failing":
 		return fmt.Sprintf("%s %s since %s (%s)%s, next try %s", name, c.paint(red, "FAILING"), c.clock(r.Since), text.Plain(r.Why, 120), waiting, c.clock(r.NextTry))
@@ -230,12 +240,18 @@ func (c *cli) printProblems(st *web.Status, indent string) {
 	}
 }
 
-// maxTrouble is how much of a problem's text status shows; explain has the
-// rest.
+// maxTrouble is how much of a problem's text status shows where another command
+// has the rest.
 const maxTrouble = 100
 
 func (c *cli) troubleText(p web.Trouble, now time.Time) string {
-	s := text.Plain(strings.ReplaceAll(p.Text, p.What+": ", ""), maxTrouble)
+	s := p.Text
+	if ref, err := watcher.Canonical(p.What); err == nil && p.Kind == "image" {
+		s = strings.Replace(s, ref+": ", "", 1)
+	}
+	if p.Explain != "" {
+		s = text.Plain(s, maxTrouble)
+	}
 	if !p.Since.IsZero() {
 		s += " " + c.lasting(p.Since, now)
 	}

@@ -36,12 +36,15 @@ func (t *table) row(cells ...string) {
 		if c == "" {
 			c = "-"
 		}
-		cells[i] = text.Plain(c, 200)
+		cells[i] = text.Plain(c, 300)
+	}
+	for len(cells) > 0 && cells[len(cells)-1] == "" {
+		cells = cells[:len(cells)-1]
 	}
 	t.rows = append(t.rows, cells)
 }
 
-// flush prints the rows.
+// flush prints the rows. The last cell of a row makes no column wider.
 func (t *table) flush() {
 	var widths []int
 	for _, row := range t.rows {
@@ -49,7 +52,9 @@ func (t *table) flush() {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(c))
+			if i < len(row)-1 {
+				widths[i] = max(widths[i], utf8.RuneCountInString(c))
+			}
 		}
 	}
 	for _, row := range t.rows {
@@ -57,9 +62,11 @@ func (t *table) flush() {
 		line.WriteString(t.indent)
 		for i, c := range row {
 			line.WriteString(c)
-			line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c)+2))
+			if i < len(row)-1 {
+				line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c)+2))
+			}
 		}
-		fmt.Fprintln(t.w, strings.TrimRight(line.String(), " "))
+		fmt.Fprintln(t.w, line.String())
 	}
 	t.rows = nil
 }
@@ -79,6 +86,8 @@ func (c *cli) when(t, now time.Time) string {
 		return "-"
 	case c.utc:
 		return t.UTC().Format(time.RFC3339)
+	case t.After(now) && t.Sub(now) < time.Second:
+		return "now"
 	case t.After(now):
 		return "in " + text.Age(t.Sub(now))
 	case now.Sub(t) < 24*time.Hour && t.Local().Day() == now.Local().Day():

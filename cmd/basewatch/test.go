@@ -80,12 +80,11 @@ func (c *cli) follow(ctx context.Context, conn *connection, d web.Delivery, wait
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		list, err := conn.Deliveries(limited, web.DeliveriesQuery{ID: d.ID})
-		if err == nil && len(list.Deliveries) == 1 {
-			d = list.Deliveries[0]
-		}
-		if err == nil && d.State == outbox.Waiting && d.Last == nil {
-			down, err = whyDown(limited, conn, d.Lane)
+		// In this order: an attempt that made the lane fail is on the delivery
+		// by the time it is read.
+		down, err := whyDown(limited, conn, d.Lane)
+		if err == nil {
+			d, err = again(limited, conn, d)
 		}
 		switch {
 		case limited.Err() != nil:
@@ -98,6 +97,14 @@ func (c *cli) follow(ctx context.Context, conn *connection, d web.Delivery, wait
 		case <-tick.C:
 		}
 	}
+}
+
+func again(ctx context.Context, conn *connection, d web.Delivery) (web.Delivery, error) {
+	list, err := conn.Deliveries(ctx, web.DeliveriesQuery{ID: d.ID})
+	if err != nil || len(list.Deliveries) != 1 {
+		return d, err
+	}
+	return list.Deliveries[0], nil
 }
 
 // whyDown tells why a lane takes nothing, once the probe that a test sets off

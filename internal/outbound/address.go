@@ -47,22 +47,33 @@ func reachOf(a netip.Addr) reach {
 	switch {
 	case a.IsUnspecified(), a.IsMulticast(), within(a, "0.0.0.0/8", "240.0.0.0/4"):
 		return never
-	case a.IsLinkLocalUnicast(), within(a, "fd00:ec2::254/128", "100.100.100.200/32"):
+	case a.IsLinkLocalUnicast(), within(a, metadata()...):
 		return linkLocal
 	case a.IsLoopback():
 		return loopback
-	case a.IsPrivate(), within(a, "100.64.0.0/10", "fec0::/10"):
+	case a.IsPrivate(), within(a, "100.64.0.0/10", "192.0.0.0/24", "198.18.0.0/15", "fec0::/10", "64:ff9b:1::/48"):
 		return private
 	}
 	return public
 }
 
-// inner takes the IPv4 address out of an IPv4-mapped or a NAT64 one.
+// metadata lists where clouds serve credentials to whoever asks from inside, by
+// addresses that are not link-local: Alibaba, Oracle, Azure, AWS and Google by
+// IPv6.
+func metadata() []string {
+	return []string{"100.100.100.200/32", "192.0.0.192/32", "168.63.129.16/32", "fd00:ec2::254/128", "fd20:ce::254/128"}
+}
+
+// inner takes the IPv4 address out of one that carries it: IPv4-mapped and
+// -compatible, NAT64, 6to4.
 func inner(a netip.Addr) netip.Addr {
 	a = a.Unmap().WithZone("")
-	if within(a, "64:ff9b::/96") {
-		b := a.As16()
+	b := a.As16()
+	switch {
+	case within(a, "64:ff9b::/96"), within(a, "::/96") && !within(a, "::/127"):
 		return netip.AddrFrom4([4]byte(b[12:]))
+	case within(a, "2002::/16"):
+		return netip.AddrFrom4([4]byte(b[2:6]))
 	}
 	return a
 }

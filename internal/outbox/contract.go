@@ -65,6 +65,8 @@ type ClaimRequest struct {
 type LaneWork struct {
 	Lane    Lane
 	Waiting int
+	// Held are those of Waiting whose hold is ahead.
+	Held int
 	// DueCount are rows that a Claim would return now (covers not counted);
 	// NextDue is when the earliest eligible row is or was due, zero when none
 	// waits.
@@ -81,6 +83,10 @@ type Lane struct {
 	FailingSince time.Time `json:"failing_since,omitzero"`
 	Probes       int       `json:"probes,omitempty"` // failed in a row
 	ProbeAt      time.Time `json:"probe_at,omitzero"`
+	// Untried is for how long of the outage no probe came though it was time:
+	// the host slept, its clock was set, nothing ran, or every row was held. It
+	// does not count towards giving up.
+	Untried time.Duration `json:"untried,omitempty"`
 	// FirstID is the row that made the lane failing; Broad, that another row
 	// failed too, so that it is the lane and not the row.
 	FirstID   string `json:"first_id,omitempty"`
@@ -120,8 +126,11 @@ type Step struct {
 	Reason   string
 	NextAt   time.Time
 	Failures int
-	Attempt  *Attempt // nil: none was made
-	Receipt  Receipt  // zero: keep the row's
+	// Hold and HoldFor replace the row's, unless zero.
+	Hold    time.Time
+	HoldFor string
+	Attempt *Attempt // nil: none was made
+	Receipt Receipt  // zero: keep the row's
 	// Covers are superseded by this row when State is Delivered or Dead.
 	Covers []string
 }

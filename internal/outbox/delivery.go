@@ -43,10 +43,18 @@ type Delivery struct {
 	By     string `json:"by,omitempty"` // the ID that superseded it
 
 	CreatedAt time.Time `json:"created_at"`
-	// Hold keeps the row back until then; HoldFor names what may end it
-	// earlier: "pass:docker.io", a host's first pass.
+	// Hold keeps the row back until then. HoldFor says why: "pass:docker.io"
+	// or "first:docker.io", whose end is also the hold's; "wave", changes of one repository gather;
+	// "daily"; "window", it is closed.
 	Hold    time.Time `json:"hold,omitzero"`
 	HoldFor string    `json:"hold_for,omitempty"`
+	// Group makes one message of rows of a lane that are due together. A new
+	// row held for a wave takes the hold of the earliest row of its lane and
+	// group that is still held for it.
+	Group string `json:"group,omitempty"`
+	// Window holds the windows that the row was planned with, as in
+	// [ParseWindows]. A row that could not go within them waits for the next.
+	Window []string `json:"window,omitempty"`
 	// NextAt is the row's own schedule.
 	NextAt    time.Time `json:"next_at,omitzero"`
 	SettledAt time.Time `json:"settled_at,omitzero"`

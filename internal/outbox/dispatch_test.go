@@ -34,10 +34,20 @@ type setup struct {
 
 func prepare(t *testing.T, routes ...outbox.RouteConfig) *setup {
 	t.Helper()
+	return paced(t, outbox.PaceConfig{}, routes...)
+}
+
+// paced is prepare with a pace for the channel and the webhook.
+func paced(t *testing.T, c outbox.PaceConfig, routes ...outbox.RouteConfig) *setup {
+	t.Helper()
+	pace, err := outbox.NewPace(c)
+	if err != nil {
+		t.Fatal(err)
+	}
 	s := &setup{t: t, slack: &people{}, hook: &receiver{}, log: &receiver{}}
 	router, err := outbox.NewRouter(routes, []outbox.ReceiverInfo{
-		{Name: "slack", Kind: "slack", People: true, Addressable: true},
-		{Name: "hook", Kind: "webhook"}, {Name: "log", Kind: "log"},
+		{Name: "slack", Kind: "slack", People: true, Addressable: true, Pace: pace},
+		{Name: "hook", Kind: "webhook", Pace: pace}, {Name: "log", Kind: "log"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -55,9 +65,11 @@ func (s *setup) receivers() map[string]outbox.Receiver {
 // Attempted counts.
 func (s *setup) Attempted(string, outbox.Outcome, time.Duration) { s.attempts.Add(1) }
 
-func (s *setup) start() {
+func (s *setup) start() { s.startOn(s.store) }
+
+func (s *setup) startOn(store outbox.Store) {
 	s.dispatcher = outbox.NewDispatcher(outbox.DispatcherConfig{
-		Store: s.store, Receivers: s.receivers(), Observer: s, Logger: slog.New(slog.DiscardHandler)})
+		Store: store, Receivers: s.receivers(), Observer: s, Logger: slog.New(slog.DiscardHandler)})
 	s.store.setWake(s.dispatcher.Wake)
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel, s.ended = cancel, make(chan error, 1)

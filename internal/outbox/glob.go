@@ -89,6 +89,9 @@ func (g ImageGlobs) Report(refs []string) []PatternMatch {
 
 func (g imageGlob) match(ref string) bool {
 	repo, tag := splitTag(ref)
+	if name, pattern, ok := watcher.SplitFamily(ref); ok {
+		repo, tag = name, pattern // the same patterns mean a family and its tags
+	}
 	// Patterns were validated, so Match cannot be asked about a bad one.
 	return doublestar.MatchUnvalidated(g.repo, repo) &&
 		(g.tag == "" || doublestar.MatchUnvalidated(g.tag, tag))

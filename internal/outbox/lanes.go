@@ -9,8 +9,9 @@ const (
 	// maxDigest bounds what one digest holds in memory and in one transaction.
 	maxDigest = 10_000
 	// maxClaim is how many rows a machine's turn takes. It is small, so that a
-	// stop or a failure has little to hand back.
-	maxClaim = 16
+	// stop or a failure has little to hand back, and not so small that looking
+	// for them costs more than sending them while thousands wait.
+	maxClaim = 64
 	// recheck is how long a lane rests whose due rows could not be claimed.
 	recheck = time.Second
 )
@@ -80,7 +81,7 @@ func (t turn) ready(now time.Time) (time.Time, bool) {
 	}
 	at := latest(t.work.NextDue, t.memory.restUntil)
 	if l.Failing() {
-		at = latest(at, t.probeAt())
+		at = latest(at, t.probeAt(now))
 	}
 	if t.people() {
 		at = latest(at, t.memory.free(now))
@@ -105,8 +106,11 @@ func (t turn) readyWithout(now time.Time) (time.Time, bool) {
 // failed, probe after probe, another row that became due is a better question
 // than the same row again: it need not wait for the long pause that the first
 // one earned, so that a single bad row does not hold up its lane.
-func (t turn) probeAt() time.Time {
+func (t turn) probeAt(now time.Time) time.Time {
 	l := t.work.Lane
+	if l.ProbeAt.Sub(now) > farOff {
+		return now
+	}
 	if l.Broad || l.Probes == 0 || t.work.DueCount < 2 {
 		return l.ProbeAt
 	}
@@ -122,21 +126,40 @@ func (t turn) people() bool {
 	return ok
 }
 
-// claim says how many rows this turn takes: a probe one, machines a few, to
-// get them one by one, and people one while the window leaves room for all that
-// is due, else all in one digest.
-func (t turn) claim(now time.Time) int {
+// claim says how many rows this turn takes: a probe one, machines a few and
+// people all that is due.
+func (t turn) claim() int {
 	switch {
 	case t.work.Lane.Failing():
 		return 1
 	case !t.people():
 		return maxClaim
-	case t.work.DueCount <= t.memory.left(now):
-		return 1
 	case t.memory.most > 0:
 		return t.memory.most
 	}
 	return maxDigest
+}
+
+// messages divides the rows of a turn, oldest first. Machines get one by one.
+// People get rows of a group in one message and each other row in its own; but
+// when these are more messages than may go now, or a digest was refused, all in
+// one.
+func (t turn) messages(rows []Delivery, now time.Time) [][]Delivery {
+	var ms [][]Delivery
+	groups := make(map[string]int)
+	for i, row := range rows {
+		at, ok := groups[row.Group]
+		if ok && row.Group != "" && t.people() {
+			ms[at] = append(ms[at], row)
+			continue
+		}
+		groups[row.Group] = len(ms)
+		ms = append(ms, rows[i:i+1:i+1])
+	}
+	if t.people() && (len(ms) > t.memory.left(now) || t.memory.most > 0) {
+		return [][]Delivery{rows}
+	}
+	return ms
 }
 
 // remember notes what an attempt means for the next turns.
@@ -146,13 +169,13 @@ func (t turn) remember(a attempt, outcome Outcome, after time.Duration, now time
 	if outcome == Retry && after > 0 {
 		m.notBefore = now.Add(asked(after))
 	}
-	if t.people() && outcome != Snoozed {
+	if t.people() && outcome == Success {
 		m.sentAt(now)
 	}
 	switch {
 	case outcome == Refused && len(a.rows) > 1:
 		m.most = max(len(a.rows)/2, 1)
-	case outcome == Refused, t.work.DueCount <= peopleMessages:
+	case outcome == Refused, t.work.DueCount <= len(a.rows):
 		m.most = 0
 	}
 }

@@ -1,6 +1,9 @@
 package outbox
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // The moves of rows and lanes that follow from no attempt. Like settle they
 // are pure.
@@ -13,10 +16,41 @@ func handBack(rows []Delivery) Settlement {
 	return s
 }
 
+// judge divides claimed rows: those whose windows are open, and what puts the
+// others off until one opens. A row whose windows cannot be read (this host
+// lost a time zone) goes: late is worse than at a bad time.
+func judge(rows []Delivery, now time.Time) (open []Delivery, closed Settlement) {
+	opens := make(map[string]time.Time) // by the text of the windows
+	for _, row := range rows {
+		if len(row.Window) == 0 {
+			open = append(open, row)
+			continue
+		}
+		key := strings.Join(row.Window, "\n")
+		at, known := opens[key]
+		if !known {
+			windows, err := ParseWindows(row.Window)
+			if at = now; err == nil {
+				at = windows.Open(now)
+			}
+			opens[key] = at
+		}
+		if !at.After(now) {
+			open = append(open, row)
+			continue
+		}
+		step := stay(row)
+		step.Reason, step.Hold, step.HoldFor = row.Reason, at, forWindow
+		closed.Steps = append(closed.Steps, step)
+	}
+	return open, closed
+}
+
 // restart gives a lane a new chance at once, after a start or a reload. What
 // is known of its outage stays, so that it is told as one.
 func restart(lane Lane, now time.Time) Settlement {
 	if lane.Failing() {
+		lane = lane.probed(now)
 		lane.Probes, lane.ProbeAt = 0, now
 	}
 	return Settlement{Lane: lane, Release: true}
@@ -49,14 +83,14 @@ func bury(lane Lane, rows []Delivery, now time.Time) Settlement {
 		switch {
 		case removed && now.Sub(lane.ParkedSince) >= removedAfter:
 			step.end(row, Dead, "receiver removed")
-		case !removed && outwaited(row, lane.FailingSince, now):
+		case !removed && lane.outwaited(row, now):
 			step.end(row, Dead, outwaitedReason(lane.LastError))
 		default:
 			step.Reason = row.Reason
 		}
 	})
 	if !removed {
-		s.tell(now)
+		s.tell(rows, now)
 	}
 	return s
 }

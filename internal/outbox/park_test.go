@@ -21,7 +21,7 @@ func TestMovesWithoutAnAttempt(t *testing.T) {
 	tolled := outage
 	tolled.Told, tolled.ToldSince = true, outage.FailingSince
 	failingEvent := watcher.Event{Kind: watcher.ReceiverFailing, Ref: "slack", Receiver: "slack",
-		At: start, Since: outage.FailingSince, Reason: "down"}
+		At: start, Since: outage.FailingSince, Problem: watcher.GivenUp, Reason: "  (delivery A): down"}
 	failingEvent.Identify()
 	for name, c := range map[string]struct{ got, want Settlement }{
 		"handing back leaves the lane alone and spends nothing": {

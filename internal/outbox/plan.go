@@ -12,6 +12,9 @@ import (
 // pass; what the pass found then comes as one message.
 const catchUpHold = 10 * time.Minute
 
+// firstSightHold is the same for first sights, which are no news.
+const firstSightHold = 24 * time.Hour
+
 // Decision is why a route did or did not tell somebody about an event.
 type Decision struct {
 	// Route is the place of the route, such as route[1]; default where no route
@@ -55,21 +58,10 @@ func plan(e watcher.Event, t target, route string) Delivery {
 		Route:    route,
 		State:    Waiting,
 	}
-	if !t.info.People {
-		return d
-	}
-	if e.Kind == watcher.Changed {
+	if t.info.People && e.Kind == watcher.Changed {
 		d.Slot = t.lane() + "|" + e.Ref
 	}
-	host, _, _ := strings.Cut(e.Ref, "/")
-	switch {
-	case e.Kind == watcher.Baseline:
-		// No news, so it has time: what one pass finds shares one message also
-		// when the pass takes far longer than catchUpHold.
-		d.Hold, d.HoldFor = e.At.Truncate(time.Hour).Add(time.Hour), "pass:"+host
-	case e.CatchUp:
-		d.Hold, d.HoldFor = e.At.Add(catchUpHold), "pass:"+host
-	}
+	t.info.Pace.hold(&d, e, t.info.People)
 	return d
 }
 

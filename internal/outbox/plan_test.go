@@ -180,7 +180,7 @@ func TestPeopleHearOfAFirstPassWhenItHasEnded(t *testing.T) {
 	}
 	want := map[string]hold{
 		"late slack": {start.Add(10 * time.Minute), "pass:ghcr.io"}, "late audit": {},
-		"base slack": {start.Add(time.Hour), "pass:ghcr.io"}, "base audit": {},
+		"base slack": {start.Add(24 * time.Hour), "first:ghcr.io"}, "base audit": {},
 		"now slack": {}, "now audit": {},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -29,6 +29,10 @@ type RouteConfig struct {
 	To []string `koanf:"to"`
 	// Stop ends the search when this route matched.
 	Stop bool `koanf:"stop"`
+	// Window and Pass replace those of the receivers for what this route sends;
+	// see [PaceConfig].
+	Window []string `koanf:"window"`
+	Pass   []string `koanf:"pass"`
 }
 
 // ReceiverInfo is what routing has to know of a receiver.
@@ -45,6 +49,8 @@ type ReceiverInfo struct {
 	// lane as NAME.
 	Addressable    bool
 	DefaultAddress string
+	// Pace is when it may be told.
+	Pace Pace
 }
 
 // ConfigError is one mistake in a configuration and the key where it stands,
@@ -135,18 +141,36 @@ func newRoute(key string, c RouteConfig, receivers []ReceiverInfo) (route, error
 	if r.events, err = parseEvents(c.Events); err != nil {
 		wrong("events", "%v", err)
 	}
+	windows, err := routeWindows(c.Window)
+	if err != nil {
+		wrong("window", "%v", err)
+	}
+	pass, err := parsePass(c.Pass)
+	if err != nil {
+		wrong("pass", "%v", err)
+	}
 	for _, to := range c.To {
 		t, err := parseTarget(to, receivers)
 		if err != nil {
 			wrong("to", "%q: %v", to, err)
 			continue
 		}
+		t.info.Pace = t.info.Pace.replacedBy(windows, pass)
 		r.to = append(r.to, t)
 	}
 	if len(c.To) == 0 && !c.Stop {
 		wrong("to", "names nobody; %s", suggest("", receiverNames(receivers)))
 	}
 	return r, errors.Join(errs...)
+}
+
+// routeWindows reads a route's own windows; nil: it has none.
+func routeWindows(texts []string) (*Windows, error) {
+	if len(texts) == 0 {
+		return nil, nil
+	}
+	ws, err := ParseWindows(texts)
+	return &ws, err
 }
 
 func parseEvents(names []string) (map[watcher.Kind]bool, error) {

@@ -12,6 +12,9 @@ const (
 	// A receiver that asks for a wait gets it within these bounds.
 	leastWait, longestWait = time.Second, 24 * time.Hour
 	longestSnooze          = 30 * 24 * time.Hour
+	// farOff is more than a failing lane ever waits for its next probe: one that
+	// is further ahead was planned by a clock that has been set back since.
+	farOff = longestWait + time.Hour
 )
 
 // rowSchedule holds the waits of a row that fails while its lane is well: the

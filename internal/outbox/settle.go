@@ -3,6 +3,7 @@ package outbox
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -59,7 +60,7 @@ func settle(lane Lane, a attempt, now time.Time, rnd float64) Settlement {
 		s.Steps[i].Attempt = &Attempt{At: a.at, Took: a.took, Outcome: outcome, Answer: errorText(a.err)}
 		s.Steps[i].Receipt = fit(a.receipt)
 	}
-	s.tell(now)
+	s.tell(a.rows, now)
 	return s
 }
 
@@ -127,7 +128,8 @@ func (s *Settlement) refuse(a attempt, now time.Time) {
 }
 
 func (s *Settlement) fail(a attempt, after time.Duration, now time.Time, rnd float64) {
-	wasWell, since := !s.Lane.Failing(), s.Lane.FailingSince
+	wasWell := !s.Lane.Failing()
+	s.Lane = s.Lane.probed(a.at)
 	s.each(a, func(row Delivery, step *Step) {
 		switch {
 		case wasWell && len(a.rows) > 1:
@@ -139,7 +141,7 @@ func (s *Settlement) fail(a attempt, after time.Duration, now time.Time, rnd flo
 			if !ok {
 				step.end(row, Dead, fmt.Sprintf("gave up after %d attempts: %s", step.Failures, errorText(a.err)))
 			}
-		case outwaited(row, since, now):
+		case s.Lane.outwaited(row, now):
 			step.end(row, Dead, outwaitedReason(errorText(a.err)))
 		}
 	})
@@ -163,16 +165,25 @@ func (l Lane) failed(a attempt, after time.Duration, now time.Time) Lane {
 	return l
 }
 
-// outwaited reports whether a row has waited for giveUpAfter in a lane that
-// fails since then.
-func outwaited(row Delivery, since, now time.Time) bool {
-	if since.IsZero() {
-		return false
+// probed notes how late a failing lane is tried. A wait that is longer than any
+// there is comes from a clock set back and counts the other way. Times of two
+// processes are compared, so it is the clock on the wall that counts.
+func (l Lane) probed(at time.Time) Lane {
+	late := at.Round(0).Sub(l.ProbeAt.Round(0))
+	if l.Failing() && !l.ProbeAt.IsZero() && (late > time.Minute || late < -farOff) {
+		l.Untried += late
 	}
-	if row.CreatedAt.After(since) {
-		since = row.CreatedAt
-	}
-	return now.Sub(since) >= giveUpAfter
+	return l
+}
+
+// tried is for how long a lane has failed although it was tried.
+func (l Lane) tried(since, now time.Time) time.Duration {
+	return now.Round(0).Sub(since.Round(0)) - l.Untried
+}
+
+// outwaited reports whether a row has waited for giveUpAfter in a failing lane.
+func (l Lane) outwaited(row Delivery, now time.Time) bool {
+	return l.Failing() && l.tried(latest(l.FailingSince, row.CreatedAt), now) >= giveUpAfter
 }
 
 func outwaitedReason(last string) string {
@@ -181,20 +192,23 @@ func outwaitedReason(last string) string {
 
 // tell bears receiver-failing, once per outage. A lane that is well and refuses
 // rows counts too: its outage then began with the first dead one.
-func (s *Settlement) tell(now time.Time) {
-	dead := false
-	for _, step := range s.Steps {
-		dead = dead || step.State == Dead
-	}
+func (s *Settlement) tell(rows []Delivery, now time.Time) {
+	dead := slices.IndexFunc(s.Steps, func(step Step) bool { return step.State == Dead })
 	long := s.Lane.Failing() && now.Sub(s.Lane.FailingSince) >= tellAfter
-	if s.Lane.Told || !dead && !long {
+	if s.Lane.Told || dead < 0 && !long {
 		return
 	}
 	s.Lane.Told, s.Lane.ToldSince = true, now
 	if s.Lane.Failing() {
 		s.Lane.ToldSince = s.Lane.FailingSince
 	}
-	s.Born = append(s.Born, receiverEvent(watcher.ReceiverFailing, s.Lane, now))
+	e := receiverEvent(watcher.ReceiverFailing, s.Lane, now)
+	if dead >= 0 {
+		lost := rows[dead]
+		e.Problem = watcher.GivenUp
+		e.Reason = fmt.Sprintf("%s %s (delivery %s): %s", lost.Event.Kind, lost.Event.Handle(), lost.ID, e.Reason)
+	}
+	s.Born = append(s.Born, e)
 }
 
 // receiverEvent tells that a lane fails, or works again.

@@ -21,6 +21,8 @@ const (
 	// settleTimeout bounds one try.
 	settleTimeout = 10 * time.Second
 	buryBatch     = 100
+	// sweepBatch is how many rows outside their windows are put off at once.
+	sweepBatch = 1000
 )
 
 // turn does one thing for a lane and reports that it ended.
@@ -45,35 +47,53 @@ func (r *run) turn(t turn) {
 	}
 }
 
-// deliver claims rows and attempts them: all in one digest, or one by one,
-// each settled before the next.
+// deliver claims rows and attempts them, message by message, each settled
+// before the next.
 func (r *run) deliver(t turn) {
 	l, claimed := t.work.Lane, time.Now()
-	rows, err := r.config.Store.Claim(r.stop, ClaimRequest{
-		Lane: l.Name, Max: t.claim(claimed), Probe: l.Failing(),
+	rows := r.claimOpen(t, ClaimRequest{
+		Lane: l.Name, Max: t.claim(), Probe: l.Failing(),
 		TTL: r.config.AttemptTimeout + r.config.Grace + claimSlack,
 	})
-	if err != nil {
-		t.memory.restUntil = time.Now().Add(r.trouble.report(claiming, fmt.Errorf("lane %s: %w", l.Name, err)))
-		return
-	}
-	r.trouble.over(claiming)
-	if len(rows) == 0 {
-		t.memory.restUntil = time.Now().Add(recheck)
-		return
-	}
-	slices.SortStableFunc(rows, func(a, b Delivery) int { return a.CreatedAt.Compare(b.CreatedAt) })
-	step := 1
-	if t.people() {
-		step = len(rows)
-	}
-	for first := true; len(rows) > 0; first = false {
-		if r.stop.Err() != nil || !first && (l.Failing() || time.Since(claimed) > claimSlack) {
-			r.commit(handBack(rows))
+	messages := t.messages(rows, claimed)
+	for i, m := range messages {
+		if r.stop.Err() != nil || i > 0 && (l.Failing() || time.Since(claimed) > claimSlack) {
+			r.commit(handBack(slices.Concat(messages[i:]...)))
 			return
 		}
-		l = r.try(t, l, rows[:step])
-		rows = rows[step:]
+		l = r.try(t, l, m)
+	}
+}
+
+// claimOpen claims rows and keeps those whose windows are open, oldest first.
+// The others came due in their windows and could not go then: they wait for the
+// next. When none of a claim is left, those behind it are judged at once, and
+// not one by one at each probe.
+func (r *run) claimOpen(t turn, c ClaimRequest) []Delivery {
+	for {
+		rows, err := r.config.Store.Claim(r.stop, c)
+		if err != nil {
+			t.memory.restUntil = time.Now().Add(r.trouble.report(claiming, fmt.Errorf("lane %s: %w", c.Lane, err)))
+			return nil
+		}
+		r.trouble.over(claiming)
+		if len(rows) == 0 {
+			t.memory.restUntil = time.Now().Add(recheck)
+			return nil
+		}
+		slices.SortStableFunc(rows, func(a, b Delivery) int { return a.CreatedAt.Compare(b.CreatedAt) })
+		open, closed := judge(rows, time.Now())
+		if len(closed.Steps) > 0 {
+			r.commit(closed)
+		}
+		if t.work.Lane.Failing() && len(open) > 1 {
+			r.commit(handBack(open[1:]))
+			open = open[:1]
+		}
+		if len(open) > 0 {
+			return open
+		}
+		c.Max = max(c.Max, sweepBatch)
 	}
 }
 
@@ -93,7 +113,7 @@ func (r *run) try(t turn, l Lane, rows []Delivery) Lane {
 	t.remember(a, outcome, after, now)
 	r.report(a, outcome, s)
 	r.commit(s)
-	if s.Lane.Failing() && now.Sub(s.Lane.FailingSince) >= giveUpAfter {
+	if s.Lane.Failing() && s.Lane.tried(s.Lane.FailingSince, now) >= giveUpAfter {
 		r.buryAll(s.Lane)
 	}
 	return s.Lane

@@ -5,5 +5,6 @@
 //     plain-text fields. Everything untrusted passes through it first.
 //   - [EscapeSlack] is for text that goes into Slack's mrkdwn after that.
 //   - [Cut] bounds a length in runes and shows that it did.
+//   - [Template] is a text/template with bounds, that escapes what it prints.
 //   - [Age], [Compact] and [Span] say how long something took or is ago.
 package text

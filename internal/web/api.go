@@ -39,6 +39,7 @@ func (s *Server) api(mux *http.ServeMux) {
 	post(a, "replay", "Deliver again what was settled, under the same IDs", s.replay)
 	post(a, "test", "Send a test event through the queue to one receiver", s.test)
 	post(a, "reload", "Read the configuration again", s.reload)
+	s.addBackup(a)
 	serveDescription(mux, a.api)
 }
 

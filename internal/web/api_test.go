@@ -39,7 +39,7 @@ func TestTheAPIDescribesItself(t *testing.T) {
 	}
 	slices.Sort(got)
 	want := []string{"get /api/v1/deliveries", "get /api/v1/explain", "get /api/v1/history", "get /api/v1/status", "get /api/v1/targets",
-		"post /api/v1/check", "post /api/v1/reload", "post /api/v1/replay", "post /api/v1/retry", "post /api/v1/test"}
+		"post /api/v1/backup", "post /api/v1/check", "post /api/v1/reload", "post /api/v1/replay", "post /api/v1/retry", "post /api/v1/test"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}

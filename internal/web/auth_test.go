@@ -78,7 +78,9 @@ func TestTheSocketNeedsNoToken(t *testing.T) {
 func TestARotatedTokenCountsAtOnce(t *testing.T) {
 	now := "first"
 	cfg := newShop(time.Now()).config(t)
-	cfg.Tokens = []func() (string, error){func() (string, error) { return now, nil }}
+	cfg.Tokens = func() []func() (string, error) {
+		return []func() (string, error){func() (string, error) { return now, nil }}
+	}
 	h := server(t, cfg).Handler()
 	ask := func() int {
 		got, _ := fetch(t, h, request(t, "GET", "/api/v1/targets", "", "Authorization", "bearer second"))

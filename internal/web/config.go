@@ -83,6 +83,8 @@ type Registry struct {
 	InFlight  int
 	// WithoutHead: each look costs a GET there. PlainHTTP: it is not encrypted.
 	WithoutHead, PlainHTTP bool
+	// Troubles are what somebody should know now, in words.
+	Troubles []string
 	// LastError may have passed.
 	LastError   string
 	LastErrorAt time.Time
@@ -112,12 +114,13 @@ type Config struct {
 	// Tokens allow everything over TCP, ReadTokens only to read. They are asked
 	// at every request, so that a rotated secret counts at once; one that
 	// cannot be read allows nobody.
-	Tokens, ReadTokens []func() (string, error)
+	Tokens, ReadTokens func() []func() (string, error)
 
 	Targets  Targets
 	Queue    Queue
 	Mover    Mover
 	Disk     Disk
+	Copier   Copier
 	Checker  Checker
 	Router   Router
 	Tester   Tester
@@ -145,6 +148,13 @@ func (c *Config) complete() error {
 	}
 	if c.InForce == nil {
 		c.InForce = func() StatusConfig { return StatusConfig{} }
+	}
+	none := func() []func() (string, error) { return nil }
+	if c.Tokens == nil {
+		c.Tokens = none
+	}
+	if c.ReadTokens == nil {
+		c.ReadTokens = none
 	}
 	if c.Receivers == nil {
 		c.Receivers = func() []Receiver { return nil }

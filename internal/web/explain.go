@@ -118,7 +118,11 @@ func (s *Server) explainTarget(ctx context.Context, name string) (*Explanation, 
 			return x, s.aboutEvent(ctx, x, *l.Event)
 		}
 	}
-	x.Routes = s.routed(watcher.Event{Kind: watcher.Changed, Ref: ref, Seq: x.Target.Seq + 1, At: time.Now(), Labels: x.Target.Labels})
+	next := watcher.Event{Kind: watcher.Changed, Ref: ref, Seq: x.Target.Seq + 1, At: time.Now(), Labels: x.Target.Labels}
+	if x.Target.Family != nil {
+		next.Kind, next.Seq = watcher.Appeared, 0
+	}
+	x.Routes = s.routed(next)
 	return x, nil
 }
 

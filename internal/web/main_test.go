@@ -253,7 +253,7 @@ func request(t *testing.T, method, path, body string, header ...string) *http.Re
 	return r
 }
 
-func token(values ...string) []func() (string, error) {
+func token(values ...string) func() []func() (string, error) {
 	var out []func() (string, error)
 	for _, v := range values {
 		out = append(out, func() (string, error) {
@@ -263,5 +263,5 @@ func token(values ...string) []func() (string, error) {
 			return v, nil
 		})
 	}
-	return out
+	return func() []func() (string, error) { return out }
 }

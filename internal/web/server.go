@@ -13,6 +13,8 @@ type Server struct {
 	routes http.Handler
 	guard  http.Handler
 	ready  *readiness
+	// backups holds one for each that is being made or handed over.
+	backups chan struct{}
 }
 
 // New makes a server. It fails when a needed part is missing or PublicURL is
@@ -21,7 +23,7 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, ready: newReadiness(&cfg)}
+	s := &Server{cfg: cfg, ready: newReadiness(&cfg), backups: make(chan struct{}, maxBackups)}
 	if cfg.Metrics != nil {
 		cfg.Metrics.attach(&s.cfg)
 	}
@@ -73,9 +75,8 @@ func (s *Server) guarded(routes http.Handler) (http.Handler, error) {
 	if loopback(s.cfg.Listen) {
 		names = []string{"localhost", hostname(s.cfg.Listen), public}
 	}
-	g := gate{tokens: s.cfg.Tokens, readers: s.cfg.ReadTokens, log: s.cfg.Logger}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if p := s.refuse(r, names, csrf, g); p != nil {
+		if p := s.refuse(r, names, csrf); p != nil {
 			if p.Status == http.StatusUnauthorized {
 				w.Header().Set("WWW-Authenticate", `Bearer realm="basewatch"`)
 			}
@@ -86,7 +87,7 @@ func (s *Server) guarded(routes http.Handler) (http.Handler, error) {
 	}), nil
 }
 
-func (s *Server) refuse(r *http.Request, names []string, csrf *http.CrossOriginProtection, g gate) *Problem {
+func (s *Server) refuse(r *http.Request, names []string, csrf *http.CrossOriginProtection) *Problem {
 	if slices.Contains([]string{"/healthz", "/readyz"}, r.URL.Path) {
 		return nil
 	}
@@ -96,7 +97,7 @@ func (s *Server) refuse(r *http.Request, names []string, csrf *http.CrossOriginP
 	if csrf.Check(r) != nil {
 		return problem(http.StatusForbidden, "a page of another origin may not change anything here; set public_url under [http] if it is ours")
 	}
-	return g.refuse(r)
+	return gate{tokens: s.cfg.Tokens(), readers: s.cfg.ReadTokens(), log: s.cfg.Logger}.refuse(r)
 }
 
 // hardened adds what every answer has: headers that keep browsers from

@@ -50,6 +50,7 @@ type StatusStore struct {
 // StatusImages counts targets by their standing.
 type StatusImages struct {
 	Total        int       `json:"total" doc:"without those asleep"`
+	Families     int       `json:"families" doc:"how many of them are families of tags"`
 	Fresh        int       `json:"fresh"`
 	Settling     int       `json:"settling"`
 	Failing      int       `json:"failing"`
@@ -78,6 +79,7 @@ type StatusReceiver struct {
 	Since         time.Time `json:"since,omitzero" doc:"failing or parked since"`
 	NextTry       time.Time `json:"next_try,omitzero"`
 	Waiting       int       `json:"waiting"`
+	Held          int       `json:"held,omitempty" doc:"of those waiting: held for a window, the day's message, a wave or a first pass"`
 	OldestWaiting time.Time `json:"oldest_waiting,omitzero"`
 }
 
@@ -100,6 +102,7 @@ type StatusRegistry struct {
 	WindowSeconds int64     `json:"window_seconds,omitempty"`
 	WithoutHead   bool      `json:"without_head,omitempty" doc:"each look costs a GET, since HEAD does not work there"`
 	PlainHTTP     bool      `json:"plain_http,omitempty"`
+	Troubles      []string  `json:"troubles,omitempty" doc:"what somebody should know now: pulls that must wait, a login that is switched off"`
 	LastError     string    `json:"last_error,omitempty" doc:"it may have passed"`
 	LastErrorAt   time.Time `json:"last_error_at,omitzero"`
 }
@@ -178,7 +181,7 @@ func (h StatusRegistry) with(r Registry, now time.Time) StatusRegistry {
 	h.Host, h.Ceiling, h.InFlight = r.Host, r.PerMinute, r.InFlight
 	h.Remaining, h.Limit, h.WindowSeconds = r.Remaining, r.Limit, int64(r.Window/time.Second)
 	h.WithoutHead, h.PlainHTTP = r.WithoutHead, r.PlainHTTP
-	h.LastError, h.LastErrorAt = r.LastError, r.LastErrorAt
+	h.Troubles, h.LastError, h.LastErrorAt = r.Troubles, r.LastError, r.LastErrorAt
 	if r.PausedUntil.After(now) {
 		h.PausedUntil, h.Why = r.PausedUntil, r.Why
 	}
@@ -190,7 +193,10 @@ const lowQuota = 0.1
 
 func (h StatusRegistry) troubles() []Trouble {
 	var out []Trouble
-	if h.Limit > 0 && float64(h.Remaining) <= lowQuota*float64(h.Limit) {
+	for _, t := range h.Troubles {
+		out = append(out, Trouble{What: h.Host, Kind: "registry", Text: t})
+	}
+	if len(h.Troubles) == 0 && h.Limit > 0 && float64(h.Remaining) <= lowQuota*float64(h.Limit) {
 		out = append(out, Trouble{What: h.Host, Kind: "registry", Text: quotaText(h)})
 	}
 	if !h.PausedUntil.IsZero() {
@@ -238,6 +244,9 @@ func (c *StatusImages) count(t Target) {
 		return
 	}
 	c.Total++
+	if t.Family != nil {
+		c.Families++
+	}
 	if !t.LastGood.IsZero() && (c.OldestLook.IsZero() || t.LastGood.Before(c.OldestLook)) {
 		c.OldestLook = t.LastGood
 	}
@@ -256,6 +265,10 @@ func (t Target) troubles() []Trouble {
 		return nil
 	}
 	var out []Trouble
+	if !t.FrozenAt.IsZero() {
+		out = append(out, Trouble{What: t.Short, Kind: "image", Text: "no longer rebuilt, while other tags of its repository are",
+			Since: t.FrozenAt, Told: true, Explain: explain})
+	}
 	for _, p := range slices.Sorted(maps.Keys(t.Missing)) {
 		out = append(out, Trouble{What: t.Short, Kind: "image", Text: p + " is wanted and absent", Since: t.Missing[p], Explain: explain})
 	}
@@ -305,12 +318,15 @@ func (s *Server) addReceivers(ctx context.Context, st *Status) error {
 }
 
 func receiver(l outbox.LaneWork, kind string) StatusReceiver {
-	r := StatusReceiver{Lane: l.Lane.Name, Kind: kind, State: "ok", Waiting: l.Waiting, OldestWaiting: l.Oldest, NextTry: l.NextDue}
+	r := StatusReceiver{Lane: l.Lane.Name, Kind: kind, State: "ok", Waiting: l.Waiting, Held: l.Held, OldestWaiting: l.Oldest, NextTry: l.NextDue}
 	switch {
 	case !l.Lane.ParkedSince.IsZero():
 		r.State, r.Since, r.Why, r.NextTry = "parked", l.Lane.ParkedSince, "no receiver of this name is configured", time.Time{}
 	case l.Lane.Failing():
 		r.State, r.Since, r.Why, r.NextTry = "failing", l.Lane.FailingSince, l.Lane.LastError, l.Lane.ProbeAt
+		if l.NextDue.After(r.NextTry) {
+			r.NextTry = l.NextDue // nothing is due for the probe before
+		}
 	}
 	return r
 }

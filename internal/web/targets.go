@@ -52,6 +52,19 @@ type Target struct {
 	FailingSince time.Time       `json:"failing_since,omitzero"`
 	Failures     int             `json:"failures,omitempty" doc:"failed looks in a row"`
 	Told         bool            `json:"told,omitempty" doc:"people were told that it fails"`
+
+	// Family is set for a family of tags, which has no digests of its own.
+	Family   *Family   `json:"family,omitempty"`
+	Member   bool      `json:"member,omitempty" doc:"watched only because a family found it"`
+	FrozenAt time.Time `json:"frozen_at,omitzero" doc:"when it was told that the tag is no longer rebuilt"`
+}
+
+// Family is what a family of tags is and found.
+type Family struct {
+	Pattern  string   `json:"pattern" example:"3.x-slim"`
+	Keep     int      `json:"keep" doc:"how many of the newest are watched"`
+	Matching int      `json:"matching" doc:"how many tags the pattern meant at the last good look"`
+	Newest   []string `json:"newest" doc:"those that are watched, newest first"`
 }
 
 // TargetList is the answer of GET targets, sorted by reference.
@@ -108,6 +121,10 @@ func target(r watcher.Record, stretch float64, now time.Time) Target {
 		Pending: st.Pending, PendingSince: st.PendingSince, Awaiting: st.Awaiting, Missing: st.MissingSince,
 		Problem: h.Problem, Reason: h.Reason, FailingSince: h.Since, Failures: h.Failures, Told: h.Told || h.Gone,
 	}
+	t.Member, t.FrozenAt = r.Target.Member, st.FrozenAt
+	if r.Target.IsFamily() {
+		t.Family, t.Seen = family(r), "" // a family's is no digest of an index
+	}
 	for _, p := range r.Target.Platforms {
 		t.Platforms[p] = ""
 	}
@@ -118,6 +135,16 @@ func target(r watcher.Record, stretch float64, now time.Time) Target {
 		}
 	}
 	return t
+}
+
+func family(r watcher.Record) *Family {
+	_, pattern, _ := watcher.SplitFamily(r.Target.Ref)
+	f := &Family{Pattern: pattern, Keep: r.Target.Keep, Newest: []string{}}
+	if r.State.Family != nil {
+		f.Matching = r.State.Family.Total
+		f.Newest = append(f.Newest, r.State.Family.Newest(r.Target.Keep)...)
+	}
+	return f
 }
 
 func standing(r watcher.Record, stretch float64, now time.Time) Standing {

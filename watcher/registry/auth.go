@@ -81,6 +81,10 @@ func (a *auth) learn(r *reply, repo string, used []string) {
 			a.creds.refused(used)
 		}
 		a.challenged(pickScheme(parseChallenges(r.Header["Www-Authenticate"])))
+	case r.StatusCode == http.StatusTooManyRequests: // only a lock comes here, see asksToWait
+		if used != nil {
+			a.creds.locked(used)
+		}
 	case r.StatusCode >= http.StatusInternalServerError:
 	case a.scheme.Load() == nil:
 		a.scheme.CompareAndSwap(nil, &scheme{})

@@ -57,6 +57,7 @@ type credentials struct {
 	failures int
 	barred   credential
 	barUntil time.Time
+	barWhy   string
 	proven   credential // what was last accepted, and when
 	provenAt time.Time
 }
@@ -69,12 +70,30 @@ func (c *credentials) get(ctx context.Context) (credential, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !got.anonymous() && got == c.barred && time.Now().Before(c.barUntil) {
-		return credential{}, denied(fmt.Errorf("%s has refused this login; it is not sent again before %s, or until it changes",
-			c.host, c.barUntil.UTC().Format(time.DateTime+" MST")))
-	}
 	c.current = got
+	if !got.anonymous() && got == c.barred && time.Now().Before(c.barUntil) {
+		return credential{}, denied(errors.New(c.off()))
+	}
 	return got, nil
+}
+
+// off says that the login is not used, and what to do. The caller holds the
+// lock.
+func (c *credentials) off() string {
+	return fmt.Sprintf("%s has %s: it is switched off and not sent again before %s, or until it changes; "+
+		"correct it in docker's configuration or under [registry.%q]",
+		c.host, c.barWhy, c.barUntil.UTC().Format(time.DateTime+" MST"), c.host)
+}
+
+// switchedOff is the same for who asks how the host stands; empty while the
+// login is used.
+func (c *credentials) switchedOff(now time.Time) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.current.anonymous() || c.current != c.barred || !now.Before(c.barUntil) {
+		return ""
+	}
+	return c.off()
 }
 
 func (c *credentials) find(ctx context.Context) (credential, error) {
@@ -161,6 +180,16 @@ func (c *credentials) refused(header []string) {
 	}
 }
 
+// locked is told the header that a lock of the login answered.
+func (c *credentials) locked(header []string) {
+	c.mu.Lock()
+	current := c.current
+	c.mu.Unlock()
+	if !current.anonymous() && header[0] == current.header() {
+		c.lockedOut(current)
+	}
+}
+
 func (c *credentials) accepted(used credential) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -177,15 +206,21 @@ func (c *credentials) failed(used credential) {
 	enough := c.failures >= maxLoginFailures
 	c.mu.Unlock()
 	if enough && !used.anonymous() {
-		c.bar(used, refusedFor)
+		c.bar(used, refusedFor, "refused this login again and again")
 	}
 }
 
+// lockedOut switches off a login that the host has locked: each further try
+// prolongs that, for the people with that login too.
+func (c *credentials) lockedOut(used credential) {
+	c.bar(used, barredFor, "locked this login after too many wrong passwords")
+}
+
 // bar keeps a credential back, so that we never lock an account.
-func (c *credentials) bar(used credential, d time.Duration) {
+func (c *credentials) bar(used credential, d time.Duration, why string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.barred, c.barUntil, c.failures = used, time.Now().Add(d), 0
+	c.barred, c.barUntil, c.failures, c.barWhy = used, time.Now().Add(d), 0, why
 }
 
 var errNoHelperOutput = errors.New("it printed no credentials")

@@ -64,7 +64,7 @@ func parseDocument(body []byte, contentType string) (document, error) {
 	if isSchema1(contentType) {
 		return d, errSchema1()
 	}
-	if err := checkJSON(body); err != nil {
+	if err := checkJSON(body, maxDepth); err != nil {
 		return d, invalid("the manifest is not taken: %w", err)
 	}
 	if err := json.Unmarshal(body, &d); err != nil {

@@ -29,12 +29,12 @@ func manifestAccept() http.Header {
 func (e endpoint) manifest(method, reference string, kind Kind) call {
 	return call{
 		method: method, path: "/v2/" + e.repo + "/manifests/" + reference, repo: e.repo,
-		kind: kind, header: e.host.accept, limit: maxManifestBytes,
+		kind: kind, header: e.host.accept, want: want{limit: maxManifestBytes},
 	}
 }
 
 func (e endpoint) blob(digest string) call {
-	return call{method: http.MethodGet, path: "/v2/" + e.repo + "/blobs/" + digest, repo: e.repo, kind: Blob, limit: maxConfigBytes}
+	return call{method: http.MethodGet, path: "/v2/" + e.repo + "/blobs/" + digest, repo: e.repo, kind: Blob, want: want{limit: maxConfigBytes}}
 }
 
 // ask tries a reference's endpoints in order until one has the answer, leaving
@@ -42,7 +42,11 @@ func (e endpoint) blob(digest string) call {
 // *[watcher.LookError] that begins with the reference.
 func ask[T any](ctx context.Context, r *Registries, ref string, look func(e endpoint, tag string, last bool) (T, error)) (T, error) {
 	var none T
-	at, err := watcher.ParseReference(ref)
+	name := ref
+	if repository, _, ok := watcher.SplitFamily(ref); ok {
+		name = repository
+	}
+	at, err := watcher.ParseReference(name)
 	if err != nil {
 		return none, &watcher.LookError{Problem: watcher.Invalid, Err: err}
 	}
@@ -86,7 +90,7 @@ func conclude(ref string, failures []error, upstream bool) error {
 	le := &watcher.LookError{Problem: watcher.ProblemOf(decisive), Err: fmt.Errorf("%s: %w", ref, decisive)}
 	var cause *watcher.LookError
 	if errors.As(decisive, &cause) {
-		le.RetryAt = cause.RetryAt
+		le.RetryAt, le.PullsOnly = cause.RetryAt, cause.PullsOnly
 	}
 	return le
 }
@@ -116,7 +120,8 @@ func digestLike(other string, body []byte) string {
 // verify refuses a body that is not what was asked for.
 func verify(digest string, body []byte, what string) error {
 	if got := digestLike(digest, body); got != digest {
-		return invalid("%s has the digest %s, and %s was asked for: it is not taken", what, watcher.Digest12(got), watcher.Digest12(digest))
+		return invalid("quarantined: %s has the digest %s, and the registry calls it %s: it is not taken; "+
+			"something between here and the image changes it, or the registry is broken", what, watcher.Digest12(got), watcher.Digest12(digest))
 	}
 	return nil
 }

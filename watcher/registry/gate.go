@@ -34,8 +34,7 @@ type gate struct {
 	waiting  int // in enter, not let through
 	queue    []chan struct{}
 	window   window
-	quota    quota
-	lastGet  time.Time
+	pulls    pulls
 
 	pausedAt, pausedUntil time.Time
 	reason                string
@@ -56,11 +55,11 @@ func (g *gate) enter(ctx context.Context, kind Kind) error {
 		g.mu.Unlock()
 	}()
 	for {
+		now := time.Now()
 		if err := ctx.Err(); err != nil {
 			g.wake()
-			return err
+			return g.tooLong(now, err)
 		}
-		now := time.Now()
 		wait, err := g.closedFor(kind, now)
 		switch {
 		case err != nil:
@@ -77,6 +76,14 @@ func (g *gate) enter(ctx context.Context, kind Kind) error {
 	}
 }
 
+// tooLong is the end of a wait for a slot or for the next minute that took
+// longer than the look may take.
+func (g *gate) tooLong(now time.Time, err error) error {
+	return &watcher.LookError{Problem: watcher.Throttled, Paced: true, RetryAt: now.Add(g.window.wait(now)), Err: fmt.Errorf(
+		"%s was not asked in time (%w): %d requests wait for %d in flight at once and %d a minute; raise per_minute under [registry.%q], or the interval",
+		g.host, err, g.waiting, g.max, len(g.window.times), g.host)}
+}
+
 // closedFor says how long no request of this kind may begin.
 func (g *gate) closedFor(kind Kind, now time.Time) (time.Duration, error) {
 	if d := g.pausedUntil.Sub(now); d > 0 {
@@ -85,9 +92,9 @@ func (g *gate) closedFor(kind Kind, now time.Time) (time.Duration, error) {
 		}
 		return d, nil
 	}
-	if kind == Get && g.quota.low(now) {
-		if d := g.lastGet.Add(g.quota.pace()).Sub(now); d > pausePatience {
-			return 0, g.spare(now.Add(d))
+	if kind == Get {
+		if d := g.pulls.opensAt(now).Sub(now); d > pausePatience {
+			return 0, g.pulls.error(g.host, now.Add(d))
 		} else if d > 0 {
 			return d, nil
 		}
@@ -99,7 +106,7 @@ func (g *gate) admit(kind Kind, now time.Time) {
 	g.inFlight++
 	g.window.add(now)
 	if kind == Get {
-		g.lastGet = now
+		g.pulls.last = now
 	}
 }
 
@@ -150,7 +157,7 @@ func (g *gate) pause(began time.Time, wait time.Duration, reason string) (fresh 
 		g.pausedAt = now
 	}
 	if wait == 0 {
-		wait = min(unsaidPause<<min(max(g.strikes-1, 0), 10), unsaidPauseMax)
+		wait = unsaidWait(g.strikes)
 	}
 	until := now.Add(wait + jitter(wait/20))
 	if until.After(g.pausedUntil) {
@@ -160,14 +167,33 @@ func (g *gate) pause(began time.Time, wait time.Duration, reason string) (fresh 
 	return fresh
 }
 
-func (g *gate) note(q quota) {
+// counted takes in what the answer to a request that began then said of the
+// quota.
+func (g *gate) counted(q quota, began time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.quota = q
+	g.pulls.counted(q, began)
+}
+
+// pulled is told of a pull that was answered.
+func (g *gate) pulled() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.pulls.answered()
+}
+
+// closePulls is told of a pull, begun then, that was refused for the limit of
+// pulls: no further one begins for wait, or, when the host did not say, until
+// its window is over. All else goes on.
+func (g *gate) closePulls(began time.Time, wait time.Duration, reason string) (fresh bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.pulls.refused(began, time.Now(), wait, reason)
 }
 
 // allowance is how many looks may begin now, at most burst; if none, when to
-// ask again.
+// ask again. A look that finds a move needs a second request, so only half of
+// what is free is given away at a time.
 func (g *gate) allowance(burst int) (int, time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -176,6 +202,9 @@ func (g *gate) allowance(burst int) (int, time.Time) {
 		return 0, g.pausedUntil
 	}
 	if n := g.window.free(burst, now) - g.waiting; n > 0 {
+		if len(g.window.times) > 0 {
+			n = (n + 1) / 2
+		}
 		return n, time.Time{}
 	}
 	// Not one by one: let a few come together.
@@ -184,15 +213,14 @@ func (g *gate) allowance(burst int) (int, time.Time) {
 	return 0, now.Add(max(g.window.waitFor(few, now), 100*time.Millisecond))
 }
 
+// unsaidWait is the wait that we choose after so many strikes in a row.
+func unsaidWait(strikes int) time.Duration {
+	return min(unsaidPause<<min(max(strikes-1, 0), 10), unsaidPauseMax)
+}
+
 func (g *gate) throttled() error {
 	return &watcher.LookError{Problem: watcher.Throttled, RetryAt: g.pausedUntil,
 		Err: fmt.Errorf("%s asked to wait until %s: %s", g.host, g.pausedUntil.UTC().Format(time.DateTime+" MST"), g.reason)}
-}
-
-func (g *gate) spare(until time.Time) error {
-	return &watcher.LookError{Problem: watcher.Throttled, RetryAt: until, Err: fmt.Errorf(
-		"%s leaves only %d of %d pulls, so they are spread; the next is at %s (a login raises the limit: username and password under [registry.%q])",
-		g.host, g.quota.remaining, g.quota.limit, until.UTC().Format(time.DateTime+" MST"), g.host)}
 }
 
 func (g *gate) unlocked(f func()) {

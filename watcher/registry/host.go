@@ -1,13 +1,13 @@
 package registry
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +34,9 @@ type host struct {
 	accept http.Header
 	log    *slog.Logger
 	obs    Observer
+	large  chan struct{} // holds who reads a large body
+	// buffers are for large bodies.
+	buffers sync.Pool
 	// headless: HEAD or its digest header is missing here, looks are GETs.
 	headless atomic.Bool
 	// failing counts requests in a row that failed; see [host.tries].
@@ -62,6 +65,7 @@ func newHost(name string, cfg HostConfig, o Options) (*host, error) {
 		name: name, cfg: cfg, client: client,
 		base:  url.URL{Scheme: "https", Host: addr},
 		gate:  newGate(name, cfg.InFlight, cfg.PerMinute),
+		large: make(chan struct{}, 1),
 		agent: []string{o.UserAgent}, accept: manifestAccept(),
 		log: o.Logger.With("registry", name),
 		obs: o.Observer,
@@ -81,8 +85,17 @@ type call struct {
 	repo   string // what the token must be good for
 	kind   Kind
 	header http.Header // besides authorization and agent; not changed
+	want
+}
+
+// want is what is wanted of an answer's body.
+type want struct {
 	// limit caps the body, which is then read whole; 0 leaves it open.
 	limit int64
+	// take reads the body of a 200, which is then dropped; nil keeps it. Large
+	// bodies are read and taken one at a time, so that ten of them at once cost
+	// little more memory than one.
+	take func(*reply) error
 }
 
 func (h *host) request(ctx context.Context, c call, authorization []string) *http.Request {
@@ -108,7 +121,7 @@ type reply struct {
 
 // do sends one request when the gate lets it. An answer that asks us to wait
 // pauses the host and is a *throttledError.
-func (h *host) do(req *http.Request, kind Kind, limit int64) (*reply, error) {
+func (h *host) do(req *http.Request, kind Kind, w want) (*reply, error) {
 	if err := h.gate.enter(req.Context(), kind); err != nil {
 		return nil, err
 	}
@@ -120,78 +133,26 @@ func (h *host) do(req *http.Request, kind Kind, limit int64) (*reply, error) {
 		return nil, outbound.Redact(err)
 	}
 	h.obs.Request(h.name, kind, res.StatusCode)
-	h.noteQuota(res)
+	h.noteQuota(res, began)
 	leave := func() { h.gate.leave(began, res.StatusCode < http.StatusInternalServerError) }
-	if limit == 0 && req.Method != http.MethodHead && res.StatusCode/100 == 2 {
+	if w.limit == 0 && req.Method != http.MethodHead && res.StatusCode/100 == 2 {
 		res.Body = &openBody{ReadCloser: res.Body, closed: leave}
 		return &reply{Response: res}, nil
 	}
-	r, err := readReply(res, limit)
-	if wait, asked := asksToWait(res, r.body); asked {
+	r, err := h.readReply(req.Context(), res, w)
+	wait, asked := asksToWait(res, r.body)
+	switch {
+	case asked && outOfPulls(kind, r):
+		leave()
+		return nil, h.closePulls(r, began, wait)
+	case asked:
 		h.gate.leave(began, false)
 		return nil, h.throttle(r, began, wait)
+	case kind == Get && res.StatusCode < http.StatusBadRequest:
+		h.gate.pulled()
 	}
 	leave()
 	return r, err
-}
-
-// readReply reads the body that the caller wants, or the beginning of the one
-// that says what is wrong.
-func readReply(res *http.Response, limit int64) (*reply, error) {
-	defer outbound.Drain(res.Body)
-	r := &reply{Response: res}
-	var err error
-	switch {
-	case res.Request != nil && res.Request.Method == http.MethodHead:
-	case res.StatusCode == http.StatusOK:
-		r.body, err = outbound.ReadAll(res.Body, limit)
-	default:
-		// An error's text is a help and no more: what can be read of it will do.
-		r.body, _ = io.ReadAll(io.LimitReader(res.Body, maxErrorBytes))
-	}
-	return r, err
-}
-
-// asksToWait reports an answer that means "not now" for the whole host, and
-// for how long; 0 when it does not say.
-func asksToWait(res *http.Response, body []byte) (time.Duration, bool) {
-	wait, said := askedWait(res.Header, body, time.Now())
-	switch s := res.StatusCode; {
-	case lockedOut(body):
-		return 0, false
-	case s == http.StatusTooManyRequests:
-		return wait, true
-	case s < http.StatusBadRequest || s == http.StatusUnauthorized || s == http.StatusNotFound:
-		return 0, false
-	case bytes.Contains(bytes.ToLower(body), []byte("toomanyrequests")):
-		return wait, true // GitHub has sent it under other statuses
-	default:
-		return wait, said
-	}
-}
-
-// lockedOut reports Docker Hub's 429 for a wrong password. It is about the
-// login, not about us: waiting does not help, and asking again prolongs it, for
-// the people with that login too.
-func lockedOut(body []byte) bool {
-	return bytes.Contains(bytes.ToLower(body), []byte("too many failed login"))
-}
-
-func (h *host) throttle(r *reply, began time.Time, wait time.Duration) error {
-	t := &throttledError{status: r.StatusCode, text: excerpt(r.body)}
-	if h.gate.pause(began, wait, t.Error()) {
-		h.log.Warn("the registry asks to wait", "until", h.gate.opensAt(), "answer", t.Error())
-	}
-	return t
-}
-
-func (h *host) noteQuota(res *http.Response) {
-	q, ok := readQuota(res.Header, time.Now())
-	if !ok {
-		return
-	}
-	h.gate.note(q)
-	h.obs.Quota(h.name, q.remaining, q.limit)
 }
 
 // openBody frees its place at the gate when it is closed.
@@ -241,7 +202,7 @@ func (h *host) once(ctx context.Context, c call) (*reply, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	r, err := h.do(h.request(ctx, c, authorization), c.kind, c.limit)
+	r, err := h.do(h.request(ctx, c, authorization), c.kind, c.want)
 	if err == nil {
 		h.auth.learn(r, c.repo, authorization)
 	}

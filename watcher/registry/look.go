@@ -36,6 +36,10 @@ func (e endpoint) digest(ctx context.Context, tag string, last bool) (string, er
 		return e.digestWithoutHead(ctx, tag)
 	case http.StatusMethodNotAllowed, http.StatusNotImplemented:
 		return e.digestWithoutHead(ctx, tag)
+	case http.StatusBadRequest, http.StatusForbidden:
+		// The words that say why are in a body, which HEAD has not: they may be
+		// those of a throttle.
+		return e.digestByGet(ctx, tag, "GET answered 404")
 	case http.StatusNotFound:
 		if last {
 			return e.digestByGet(ctx, tag, "HEAD and GET answered 404")
@@ -58,7 +62,13 @@ func (e endpoint) digestWithoutHead(ctx context.Context, tag string) (string, er
 // digestByGet reads the manifest and takes its hash, which is what a digest is;
 // a registry that says another one in its header is not believed at all.
 func (e endpoint) digestByGet(ctx context.Context, tag, absent string) (string, error) {
-	r, err := e.host.send(ctx, e.manifest(http.MethodGet, tag, Get))
+	var digest string
+	c := e.manifest(http.MethodGet, tag, Get)
+	c.take = func(r *reply) (err error) {
+		digest, err = digestOf(r)
+		return err
+	}
+	r, err := e.host.send(ctx, c)
 	if err != nil {
 		return "", err
 	}
@@ -68,17 +78,24 @@ func (e endpoint) digestByGet(ctx context.Context, tag, absent string) (string, 
 	if r.StatusCode != http.StatusOK {
 		return "", e.host.refusal(r)
 	}
-	if _, err := parseDocument(r.body, r.Header.Get("Content-Type")); err != nil {
-		return "", err
-	}
+	return digest, nil
+}
+
+// digestOf is the digest of a manifest that was read by its tag.
+func digestOf(r *reply) (string, error) {
 	said := headerDigest(r)
-	if said == "" {
-		return digestLike("", r.body), nil
-	}
-	if !isDigest(said) {
+	switch {
+	case said == "":
+		said = digestLike("", r.body)
+	case !isDigest(said):
 		return "", invalid("the digest in the answer's header is none")
+	default:
+		if err := verify(said, r.body, "the manifest behind the tag"); err != nil {
+			return "", err
+		}
 	}
-	return said, verify(said, r.body, "the manifest behind the tag")
+	_, err := parseDocument(r.body, r.Header.Get("Content-Type"))
+	return said, err
 }
 
 func headerDigest(r *reply) string {

@@ -153,7 +153,7 @@ func TestAMirrorThatIsDownIsLeftOutForAWhile(t *testing.T) {
 		for range 200 {
 			mustDigest(t, us, tagRef, d)
 		}
-		if dials > 4*failingForGood {
+		if dials > maxTries*failingForGood {
 			t.Errorf("dialed %d times for 200 looks", dials)
 		}
 		time.Sleep(downFor)

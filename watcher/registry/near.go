@@ -20,10 +20,13 @@ const (
 // mistyped it, from one page of the repository's tags. It is a courtesy: it may
 // miss tags, and its errors are not worth telling.
 func (r *Registries) Near(ctx context.Context, ref string) ([]string, error) {
+	if _, _, ok := watcher.SplitFamily(ref); ok {
+		return nil, nil // a pattern is like no tag
+	}
 	return ask(ctx, r, ref, func(e endpoint, tag string, _ bool) ([]string, error) {
 		res, err := e.host.send(ctx, call{
 			method: http.MethodGet, path: "/v2/" + e.repo + "/tags/list", query: "n=1000",
-			repo: e.repo, kind: Tags, limit: maxTagsBytes,
+			repo: e.repo, kind: Tags, want: want{limit: maxTagsBytes},
 		})
 		if err != nil {
 			return nil, err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"basewatch/internal/outbound"
@@ -14,10 +15,11 @@ import (
 )
 
 const (
-	maxTries       = 4 // 5 % of failures leave 6 in a million looks failed
+	maxTries       = 6 // 5 % of failures leave 2 in a hundred million looks failed
 	maxThrottles   = 5
 	maxTimeouts    = 2
 	retryBase      = 200 * time.Millisecond
+	retryMax       = 3 * time.Second
 	failingForGood = 10 // failures in a row after which a host gets single tries
 	downFor        = 30 * time.Second
 )
@@ -55,7 +57,7 @@ func failed(r *reply) error {
 }
 
 // tries is how often a request may be sent. A host that is down is not asked
-// four times as often as one that is up.
+// six times as often as one that is up.
 func (h *host) tries() int {
 	if h.failing.Load() >= failingForGood {
 		return 1
@@ -80,7 +82,7 @@ type tally struct{ failures, throttles, timeouts int }
 func (t *tally) next(err error, tries int) (wait time.Duration, again bool) {
 	var throttled *throttledError
 	switch {
-	case isFinal(err), isPermanent(err):
+	case isFinal(err), isPermanent(err), isSlow(err):
 		return 0, false
 	case errors.As(err, &throttled): // the gate makes the next one wait
 		t.throttles++
@@ -91,7 +93,7 @@ func (t *tally) next(err error, tries int) (wait time.Duration, again bool) {
 	t.failures++
 	backoff := retryBase
 	for range t.failures - 1 {
-		backoff *= 3
+		backoff = min(3*backoff, retryMax)
 	}
 	return jitter(backoff), t.failures < tries && t.timeouts < maxTimeouts
 }
@@ -111,7 +113,18 @@ func isPermanent(err error) bool {
 	case errors.As(err, &dns):
 		return dns.IsNotFound
 	}
+	// net/http has no type for it, in neither version.
+	if s := err.Error(); strings.Contains(s, "response headers exceeded") || strings.Contains(s, "response header list larger") {
+		return true
+	}
 	return errors.Is(err, http.ErrSchemeMismatch) || errors.Is(err, context.Canceled)
+}
+
+// isSlow reports an answer that began well and took too long: the host is not
+// gone, and would take as long again.
+func isSlow(err error) bool {
+	var broke *bodyError
+	return errors.As(err, &broke) && isTimeout(err)
 }
 
 func isTimeout(err error) bool {

@@ -106,6 +106,9 @@ func (h *host) refusal(r *reply) error {
 	switch r.StatusCode {
 	case http.StatusForbidden:
 		return h.problem(watcher.Denied, r, h.name+" forbids it")
+	case http.StatusTooManyRequests: // see lockedOut
+		return h.problem(watcher.Denied, r, fmt.Sprintf(
+			"%s has locked this login after too many wrong passwords: it is switched off for %s; check the credentials under [registry.%q]", h.name, barredFor, h.name))
 	case http.StatusBadRequest:
 		if h.cfg.PlainHTTP {
 			return h.problem(watcher.Invalid, r, fmt.Sprintf("%s refuses plain http; if it has TLS, remove plain_http under [registry.%q]", h.name, h.name))

@@ -46,6 +46,11 @@ func readQuota(h http.Header, now time.Time) (quota, bool) {
 	if limit := h["Ratelimit-Limit"]; len(limit) > 0 {
 		q.limit, _, _ = parseLimit(limit[0])
 	}
+	if !strings.Contains(left[0], "w=") {
+		if reset, ok := untilReset(h, now); ok {
+			q.window = reset
+		}
+	}
 	return q, true
 }
 

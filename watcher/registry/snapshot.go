@@ -26,11 +26,13 @@ func (e endpoint) snapshot(ctx context.Context, platforms []string, digest strin
 	if !isDigest(digest) {
 		return none, invalid("%.80q is not a digest", digest)
 	}
-	r, err := e.read(ctx, e.manifest(http.MethodGet, digest, Get), digest, "the manifest")
-	if err != nil {
-		return none, err
-	}
-	doc, err := parseDocument(r.body, r.Header.Get("Content-Type"))
+	var doc document
+	var size int64
+	err := e.read(ctx, e.manifest(http.MethodGet, digest, Get), digest, "the manifest", func(r *reply) (err error) {
+		doc, err = parseDocument(r.body, r.Header.Get("Content-Type"))
+		size = int64(len(r.body))
+		return err
+	})
 	if err != nil {
 		return none, err
 	}
@@ -42,7 +44,7 @@ func (e endpoint) snapshot(ctx context.Context, platforms []string, digest strin
 		if err != nil {
 			return none, err
 		}
-		entries = append(entries, entry{p.watched(), watcher.Manifest{Digest: digest, Size: int64(len(r.body)), Annotations: kept(doc.Annotations)}})
+		entries = append(entries, entry{p.watched(), watcher.Manifest{Digest: digest, Size: size, Annotations: kept(doc.Annotations)}})
 	}
 	s := watcher.Snapshot{Index: digest, Annotations: kept(doc.Annotations)}
 	s.Platforms, s.Others = pick(platforms, entries)
@@ -52,20 +54,26 @@ func (e endpoint) snapshot(ctx context.Context, platforms []string, digest strin
 	return s, nil
 }
 
-// read gets what a digest names, and believes it only if it has that digest.
-func (e endpoint) read(ctx context.Context, c call, digest, what string) (*reply, error) {
+// read gets what a digest names, and gives it to take only if it has that
+// digest.
+func (e endpoint) read(ctx context.Context, c call, digest, what string, take func(*reply) error) error {
+	c.take = func(r *reply) error {
+		if err := verify(digest, r.body, what); err != nil {
+			return err
+		}
+		return take(r)
+	}
 	r, err := e.host.send(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	switch r.StatusCode {
-	case http.StatusOK:
-		return r, verify(digest, r.body, what)
-	case http.StatusNotFound:
+	switch {
+	case err != nil:
+		return err
+	case r.StatusCode == http.StatusOK:
+		return nil
+	case r.StatusCode == http.StatusNotFound:
 		// Not watcher.NotFound: the tag exists, else it had no digest.
-		return nil, invalid("%s does not have %s %s that its tag points to (yet)", e.host.name, what, watcher.Digest12(digest))
+		return invalid("%s does not have %s %s that its tag points to (yet)", e.host.name, what, watcher.Digest12(digest))
 	}
-	return nil, e.host.refusal(r)
+	return e.host.refusal(r)
 }
 
 // configPlatform is what a single image runs on: only its config says it.
@@ -74,15 +82,24 @@ func (e endpoint) configPlatform(ctx context.Context, config descriptor) (platfo
 	if config.MediaType != ociConfig && config.MediaType != dockerConfig {
 		return p, invalid("this is no container image but a %.80q", config.MediaType)
 	}
-	r, err := e.read(ctx, e.blob(config.Digest), config.Digest, "the image's config")
-	if err != nil {
-		return p, err
+	err := e.read(ctx, e.blob(config.Digest), config.Digest, "the image's config", func(r *reply) (err error) {
+		if int64(len(r.body)) != config.Size {
+			return invalid("the image's config has %d bytes, its manifest says %d: it is not taken", len(r.body), config.Size)
+		}
+		p, err = parseConfig(r.body)
+		return err
+	})
+	return p, err
+}
+
+// parseConfig reads what an image's config says it runs on.
+func parseConfig(body []byte) (platform, error) {
+	var p platform
+	if err := checkJSON(body, 1); err != nil {
+		return platform{}, invalid("the image's config is not taken: %w", err)
 	}
-	if int64(len(r.body)) != config.Size {
-		return p, invalid("the image's config has %d bytes, its manifest says %d: it is not taken", len(r.body), config.Size)
-	}
-	if err := json.Unmarshal(r.body, &p); err != nil {
-		return p, invalid("the image's config cannot be read: %w", err)
+	if err := json.Unmarshal(body, &p); err != nil {
+		return platform{}, invalid("the image's config cannot be read: %w", err)
 	}
 	return p, nil
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -156,6 +157,7 @@ func TestParseDocumentRefusesWhatCouldBeReadInTwoWays(t *testing.T) {
 		"index with layers": {`{"schemaVersion":2,"manifests":[],"layers":[]}`, "", "at once"},
 		"twice":             {`{"schemaVersion":2,"manifests":[],"manifests":[` + entryJSON(1) + `]}`, "", "twice"},
 		"twice by case":     {`{"schemaVersion":2,"manifests":[],"Manifests":[` + entryJSON(1) + `]}`, "", "twice"},
+		"twice by long s":   {`{"schemaVersion":2,"manifests":[],"manife` + "\u017f" + `ts":[` + entryJSON(1) + `]}`, "", "twice"},
 		"twice in entry":    {`{"schemaVersion":2,"manifests":[{"digest":"a","Digest":"b"}]}`, "", "twice"},
 		"other type sent":   {`{"schemaVersion":2,"mediaType":"` + ociIndex + `","manifests":[]}`, dockerList, "was sent as"},
 		"index as image":    {`{"schemaVersion":2,"manifests":[]}`, ociManifest, "not the"},
@@ -213,6 +215,39 @@ func FuzzManifest(f *testing.F) {
 			t.Errorf("%d found, %d others", len(found), len(others))
 		}
 	})
+}
+
+func FuzzConfigBlob(f *testing.F) {
+	f.Add([]byte(`{"os":"linux","architecture":"arm64","variant":"v8","config":{"Labels":{"A":"1","a":"2"}}}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		p, err := parseConfig(body)
+		if err != nil {
+			if watcher.ProblemOf(err) != watcher.Invalid || p != (platform{}) {
+				t.Errorf("a problem %s, read %+v: %v", watcher.ProblemOf(err), p, err)
+			}
+			return
+		}
+		found, others := pick([]string{"linux/amd64", "linux/arm64", "windows/amd64"}, []entry{{platform: p.watched()}})
+		if len(found)+len(others) > 1+1 || strings.ContainsFunc(strings.Join(others, ""), unicode.IsControl) {
+			t.Errorf("%q: found %v, others %q", body, found, others)
+		}
+	})
+}
+
+func TestAConfigThatCouldBeReadInTwoWaysIsRefused(t *testing.T) {
+	for body, refused := range map[string]string{
+		`{"os":"linux","architecture":"amd64","config":{"Volumes":{"/Data":{},"/data":{}}}}`: "",
+		`{"os":"linux","OS":"windows","architecture":"amd64"}`:                               "twice",
+		`{"os":"linux","architecture":"amd64","architecture":"arm64"}`:                       "twice",
+		`{"os":"linux","config":{"Env":[],"Env":[]}}`:                                        "twice",
+		`{"os":"linux","history":` + strings.Repeat("[", 99) + strings.Repeat("]", 99) + `}`: "deeper",
+		`{"os":1}`: "cannot be read",
+		`{} {}`:    "follows its end",
+	} {
+		if _, err := parseConfig([]byte(body)); refused == "" && err != nil || refused != "" && (err == nil || !strings.Contains(err.Error(), refused)) {
+			t.Errorf("%s: got %v, want %q", body, err, refused)
+		}
+	}
 }
 
 func TestKeptAnnotationsAreFewShortAndOurs(t *testing.T) {

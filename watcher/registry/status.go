@@ -51,6 +51,9 @@ type HostStatus struct {
 	// WithoutHead: each look costs a GET, since HEAD does not work there.
 	WithoutHead bool `json:"without_head,omitempty"`
 	PlainHTTP   bool `json:"plain_http,omitempty"`
+	// Troubles are what somebody should know now, in words: pulls that must
+	// wait, a login that is switched off.
+	Troubles []string `json:"troubles,omitempty"`
 	// LastError is the last failure of a request; it may have passed.
 	LastError   string    `json:"last_error,omitempty"`
 	LastErrorAt time.Time `json:"last_error_at,omitzero"`
@@ -69,8 +72,14 @@ func (h *host) status() HostStatus {
 	if g.pausedUntil.After(now) {
 		s.PausedUntil, s.Reason = g.pausedUntil, g.reason
 	}
-	if g.quota.known(now) {
-		s.Limited, s.Remaining, s.Limit, s.Window = true, g.quota.remaining, g.quota.limit, g.quota.window
+	if q := g.pulls.quota; q.known(now) {
+		s.Limited, s.Remaining, s.Limit, s.Window = true, q.remaining, q.limit, q.window
+	}
+	if at := g.pulls.opensAt(now); at.After(now) {
+		s.Troubles = append(s.Troubles, g.pulls.error(h.name, at).Error())
+	}
+	if why := h.auth.creds.switchedOff(now); why != "" {
+		s.Troubles = append(s.Troubles, why)
 	}
 	return s
 }

@@ -32,6 +32,8 @@ func TestAskedWait(t *testing.T) {
 		{"0", "", time.Second, true},
 		{"999999999999999999999999", "", 6 * time.Hour, true},
 		{"86400", "", 6 * time.Hour, true},
+		{"1.5", "", 1500 * time.Millisecond, true},
+		{"1.2.3", "", 0, false},
 		{"Sun, 22 Nov 2026 10:05:00 GMT", "", 5 * time.Minute, true},
 		{"Sun, 22 Nov 2020 10:05:00 GMT", "", time.Second, true},
 		{"1m30s", "", 90 * time.Second, true},
@@ -280,8 +282,8 @@ func TestTheCeilingHoldsTokensIncludedAndAllowanceKnows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, standin.Behaviour{Auth: standin.Bearer}, edit(func(h *HostConfig) { h.PerMinute = 30 }))
 		refs := w.Fleet(4, 20, linux)
-		if n, _ := w.us.Allowance(hostName); n != 30 {
-			t.Errorf("at first %d looks may begin, want 30", n)
+		if n, _ := w.us.Allowance(hostName); n != 15 {
+			t.Errorf("at first %d looks may begin, want half of 30", n)
 		}
 		began := time.Now()
 		if errs := looks(t, w.us, refs); len(errs) > 0 {
@@ -291,8 +293,8 @@ func TestTheCeilingHoldsTokensIncludedAndAllowanceKnows(t *testing.T) {
 		if took := time.Since(began); took != 2*time.Minute {
 			t.Errorf("took %s", took)
 		}
-		if n, _ := w.us.Allowance(hostName); n != 5 {
-			t.Errorf("after 25 of 30, %d may begin", n)
+		if n, _ := w.us.Allowance(hostName); n != 3 {
+			t.Errorf("after 25 of 30, %d may begin, want half of 5", n)
 		}
 		if errs := looks(t, w.us, refs[:5]); len(errs) > 0 {
 			t.Fatal(errs[0])

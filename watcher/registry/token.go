@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"basewatch/watcher"
 )
 
@@ -156,7 +158,7 @@ func (a *auth) fetch(ctx context.Context, s scheme, repo string) (token, error) 
 			return nil, err
 		}
 		req.Header["User-Agent"] = h.agent
-		return h.do(req, Token, maxTokenBytes)
+		return h.do(req, Token, want{limit: maxTokenBytes})
 	})
 	if err != nil {
 		return token{}, fmt.Errorf("asking %s for a token: %w", realm.Host, err)
@@ -178,7 +180,9 @@ func (a *auth) refused(c credential, realm string, r *reply) error {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		a.creds.failed(c)
 	case http.StatusTooManyRequests: // see lockedOut
-		a.creds.bar(c, barredFor)
+		a.creds.lockedOut(c)
+		why = fmt.Sprintf("%s has locked this login after too many wrong passwords: it is switched off for %s; check the credentials for %s",
+			realm, barredFor, a.host.name)
 	default:
 		return a.host.problem(watcher.Invalid, r, realm+", the token server, gave an answer that means nothing here")
 	}
@@ -237,7 +241,7 @@ func readToken(body []byte, realm string, now time.Time) (token, error) {
 	if value == "" {
 		value = answer.AccessToken
 	}
-	if value == "" || strings.ContainsAny(value, "\r\n\x00") {
+	if value == "" || !httpguts.ValidHeaderFieldValue(value) {
 		return token{}, &watcher.LookError{Problem: watcher.Invalid, Err: fmt.Errorf("the answer of %s has no usable token", realm)}
 	}
 	life := defaultLifetime

@@ -53,16 +53,18 @@ func (s *Store) rewriteSound(tx *bbolt.Tx, id string, change func(*storedRow)) e
 	return err
 }
 
-// EndPass implements watcher.Passes: rows held for the host's first pass are
-// held no longer.
-func (s *Store) EndPass(ctx context.Context, host string) error {
+// EndPass implements watcher.Passes: rows held for the host's pass are held no
+// longer, and when it is drained neither are those held for its first sights.
+func (s *Store) EndPass(ctx context.Context, host string, drained bool) error {
 	release, err := s.exclusive(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
 	now := time.Now().UTC()
-	held := s.rowsWhere(func(w *row) bool { return w.holdFor == "pass:"+host && w.hold > now.UnixNano() })
+	held := s.rowsWhere(func(w *row) bool {
+		return (w.holdFor == "pass:"+host || drained && w.holdFor == "first:"+host) && w.hold > now.UnixNano()
+	})
 	if len(held) == 0 {
 		return nil
 	}

@@ -10,5 +10,6 @@ var (
 	_ watcher.Store  = (*Store)(nil)
 	_ watcher.Passes = (*Store)(nil)
 	_ watcher.Hosts  = (*Store)(nil)
+	_ watcher.Census = (*Store)(nil)
 	_ outbox.Store   = deliveries{}
 )

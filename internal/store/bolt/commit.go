@@ -60,16 +60,18 @@ func (s *Store) withdraw(t *ticket) bool {
 }
 
 // drain writes all that waits, in one transaction; when that fails, each by
-// itself, so that one bad write harms no other. write is held.
+// itself, so that one bad write harms no other. A full disk makes room first,
+// for those that may have it. write is held.
 func (s *Store) drain() {
 	s.mu.Lock()
 	all := s.queue
 	s.queue = nil
 	s.mu.Unlock()
 	err := s.commitAll(all)
+	room := err != nil && s.ailing() && s.lighten()
 	for _, t := range all {
 		t.err = err
-		if err != nil && len(all) > 1 {
+		if err != nil && (room || len(all) > 1) {
 			t.err = s.commitAll([]*ticket{t})
 		}
 		close(t.done)

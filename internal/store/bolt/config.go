@@ -15,6 +15,8 @@ type want struct {
 	Platforms []string            `json:"platforms"`
 	Every     time.Duration       `json:"every"` // nanoseconds
 	Labels    map[string][]string `json:"labels,omitempty"`
+	Keep      int                 `json:"keep,omitempty"`   // of a family
+	Member    bool                `json:"member,omitempty"` // found by a family
 }
 
 // config is what is asked of a target: by each source, and united. It is
@@ -37,7 +39,7 @@ func wantOf(t watcher.Target) (want, error) {
 	case t.Every <= 0:
 		return want{}, fmt.Errorf("watch %s: interval %s is not positive", t.Ref, t.Every)
 	}
-	w := want{Platforms: slices.Clone(t.Platforms), Every: t.Every}
+	w := want{Platforms: slices.Clone(t.Platforms), Every: t.Every, Keep: t.Keep, Member: t.Member}
 	slices.Sort(w.Platforms)
 	w.Platforms = slices.Compact(w.Platforms)
 	for name, values := range t.Labels {
@@ -58,9 +60,10 @@ func (w want) label(name string, values []string) want {
 }
 
 // unite is both wishes at once: all platforms, all label values, the shortest
-// interval.
+// interval, the most tags kept. What somebody named is not only a member.
 func (w want) unite(o want) want {
-	u := want{Every: min(w.Every, o.Every), Platforms: slices.Concat(w.Platforms, o.Platforms)}
+	u := want{Every: min(w.Every, o.Every), Platforms: slices.Concat(w.Platforms, o.Platforms),
+		Keep: max(w.Keep, o.Keep), Member: w.Member && o.Member}
 	slices.Sort(u.Platforms)
 	u.Platforms = slices.Compact(u.Platforms)
 	for _, labels := range []map[string][]string{w.Labels, o.Labels} {
@@ -72,7 +75,7 @@ func (w want) unite(o want) want {
 }
 
 func (w want) equal(o want) bool {
-	return w.Every == o.Every && slices.Equal(w.Platforms, o.Platforms) &&
+	return w.Every == o.Every && w.Keep == o.Keep && w.Member == o.Member && slices.Equal(w.Platforms, o.Platforms) &&
 		maps.EqualFunc(w.Labels, o.Labels, slices.Equal[[]string])
 }
 

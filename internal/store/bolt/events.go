@@ -39,6 +39,7 @@ func (s *Store) insertEvents(tx *bbolt.Tx, events []watcher.Event, now time.Time
 			return nil, err
 		}
 		for _, d := range planned {
+			s.joinWave(&d, now)
 			w, err := insertDelivery(tx, e, d, now)
 			if err != nil {
 				return nil, err

@@ -19,10 +19,6 @@ func (s *Store) touch(l *look) {
 
 // flusher writes unchanged looks together, every so often, until ctx ends.
 func (s *Store) flusher(ctx context.Context) {
-	defer close(s.stopped)
-	if s.opts.ReadOnly {
-		return
-	}
 	tick := time.NewTicker(s.opts.FlushEvery)
 	defer tick.Stop()
 	failing := false
@@ -36,7 +32,9 @@ func (s *Store) flusher(ctx context.Context) {
 		if err != nil {
 			return
 		}
-		err = s.flush()
+		if !s.ailing() { // rewriting many pages needs room that others need more
+			err = s.flush()
+		}
 		release()
 		if err != nil && !failing {
 			s.log.Error("looks cannot be written; they are kept and tried again", "path", s.opts.Path, "err", err)

@@ -3,20 +3,18 @@ package bolt
 import (
 	"context"
 	"errors"
-	"fmt"
+	"time"
 
 	"go.etcd.io/bbolt"
 
 	"basewatch/internal/outbox"
+	"basewatch/watcher"
 )
 
-// load checks the schema and reads into memory what is kept there.
+// load reads into memory what is kept there.
 func (s *Store) load(ctx context.Context) error {
 	err := s.view(ctx, func(tx *bbolt.Tx) error {
-		if err := checkSchema(tx); err != nil {
-			return err
-		}
-		for _, read := range []func(*bbolt.Tx) error{s.loadTargets, s.loadLanes, s.loadRows} {
+		for _, read := range []func(*bbolt.Tx) error{s.loadTargets, s.loadLanes, s.loadRows, s.loadOutage} {
 			if err := read(tx); err != nil {
 				return err
 			}
@@ -27,38 +25,39 @@ func (s *Store) load(ctx context.Context) error {
 		return err
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.rebuildHosts()
-	s.mu.Unlock()
-	if s.opts.ReadOnly {
-		return nil
-	}
-	return s.update(s.begin)
+	return nil
 }
 
-// checkSchema refuses a file that is another program's or a later version's.
-func checkSchema(tx *bbolt.Tx) error {
-	if tx.Bucket([]byte(metaBucket)) == nil {
-		return errors.New("this is another program's database; set store.path to another file")
-	}
-	version, found, err := getJSON[int](tx, metaBucket, []byte(metaSchema))
-	switch {
-	case err != nil:
-		return err
-	case !found:
-		return errors.New("this is another program's database; set store.path to another file")
-	case version > schemaVersion:
-		return fmt.Errorf("a newer basewatch wrote it (schema %d, this one knows %d); run that version again, or restore a copy made before it", version, schemaVersion)
-	}
-	for _, b := range buckets() {
-		if tx.Bucket([]byte(b)) == nil {
-			return &DamagedError{Bucket: string(b), Reason: "missing"}
+// begin takes a new range of tokens, so that they grow over a crash too, and
+// tells of a store that was lost. On a full disk it takes the room of the
+// ballast.
+func (s *Store) begin() error {
+	var told []*row
+	beginning := func(tx *bbolt.Tx) (err error) {
+		if err := s.nextEpoch(tx); err != nil {
+			return err
 		}
+		told, err = s.tellLost(tx)
+		return err
+	}
+	err := s.update(beginning)
+	if err != nil && s.ailing() && s.lighten() {
+		err = s.update(beginning)
+	}
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range told {
+		s.addRow(w)
 	}
 	return nil
 }
 
-// begin takes a new range of tokens, so that they grow over a crash too.
-func (s *Store) begin(tx *bbolt.Tx) error {
+func (s *Store) nextEpoch(tx *bbolt.Tx) error {
 	epoch, _, err := getJSON[uint64](tx, metaBucket, []byte(metaEpoch))
 	if err != nil {
 		return err
@@ -66,6 +65,22 @@ func (s *Store) begin(tx *bbolt.Tx) error {
 	epoch++
 	s.token = epoch << 32
 	return putJSON(tx, metaBucket, []byte(metaEpoch), epoch)
+}
+
+// tellLost bears the event that tells of a lost store, once.
+func (s *Store) tellLost(tx *bbolt.Tx) ([]*row, error) {
+	at, lost, err := getJSON[time.Time](tx, metaBucket, []byte(metaLost))
+	if err != nil || !lost {
+		return nil, ignoreDamage(err)
+	}
+	e := watcher.Event{Kind: watcher.Failing, Ref: watcher.StoreRef, At: at, Since: at, Problem: watcher.StoreLost,
+		Reason: s.opts.Path + " was missing or empty"}
+	e.Identify()
+	s.log.Error("the store was lost; a new one was made, every first sight is a baseline", "path", s.opts.Path)
+	if err := drop(tx, metaBucket, []byte(metaLost)); err != nil {
+		return nil, err
+	}
+	return s.insertEvents(tx, []watcher.Event{e}, at)
 }
 
 // each calls f with each sound value of a bucket. A damaged one is logged and

@@ -57,12 +57,23 @@ func (l *look) set(m marks, on bool) {
 // ready is when the target can be claimed next.
 func (l *look) ready() int64 { return max(l.due, l.until) }
 
+// notFromTheFuture mends a record that was written while the clock was ahead:
+// what is left of its wait begins now.
+func (l *look) notFromTheFuture(now int64) {
+	ahead := l.lastLook - now
+	if ahead <= 0 {
+		return
+	}
+	l.due -= ahead
+	l.lastLook, l.lastGood = now, min(l.lastGood, now)
+}
+
 func (l *look) asleep() bool { return len(l.cfg.Sources) == 0 }
 
 // target is what a claim hands out. Its slices are shared and never written.
 func (l *look) target() watcher.Target {
 	u := &l.cfg.Union
-	return watcher.Target{Ref: l.ref, Platforms: u.Platforms, Every: u.Every, Labels: u.Labels}
+	return watcher.Target{Ref: l.ref, Platforms: u.Platforms, Every: u.Every, Labels: u.Labels, Keep: u.Keep, Member: u.Member}
 }
 
 // learn takes over what a reported state says. other is the digest seen when

@@ -64,6 +64,11 @@ func (s *Store) Lanes(ctx context.Context) ([]outbox.LaneWork, error) {
 		}
 		picks, due := survey(l.rows, now, false)
 		w := outbox.LaneWork{Lane: l.health, Waiting: len(l.rows), DueCount: len(picks), NextDue: moment(due)}
+		for _, r := range l.rows {
+			if r.held(now) {
+				w.Held++
+			}
+		}
 		if len(l.rows) > 0 {
 			w.Oldest = moment(l.rows[0].created)
 		}
@@ -89,8 +94,12 @@ func (s *Store) take(r outbox.ClaimRequest) []pick {
 	until := now.Add(max(r.TTL, 1)).UnixNano()
 	for i := range picks {
 		s.token++
+		var party []*row
+		if len(picks[i].covers) > 0 {
+			party = slices.Collect(picks[i].all())
+		}
 		for w := range picks[i].all() {
-			w.token, w.until = s.token, until
+			w.token, w.until, w.party = s.token, until, party
 		}
 		picks[i].token = s.token
 	}

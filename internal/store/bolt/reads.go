@@ -27,8 +27,9 @@ const (
 // State implements watcher.Store.
 func (s *Store) State(ctx context.Context, ref string) (watcher.State, error) {
 	var st watcher.State
+	found := false
 	err := s.view(ctx, func(tx *bbolt.Tx) (err error) {
-		st, _, err = getJSON[watcher.State](tx, statesBucket, []byte(ref))
+		st, found, err = getJSON[watcher.State](tx, statesBucket, []byte(ref))
 		return err
 	})
 	if err != nil {
@@ -37,6 +38,9 @@ func (s *Store) State(ctx context.Context, ref string) (watcher.State, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if l := s.looks[ref]; l != nil && l.is(known) {
+		if !found { // an empty one would be a first sight, and swallow a change
+			return watcher.State{}, &DamagedError{Bucket: string(statesBucket), Key: ref, Reason: "missing"}
+		}
 		l.overlay(&st)
 	}
 	return st, nil
@@ -53,6 +57,25 @@ func (s *Store) Records(ctx context.Context, refs ...string) ([]watcher.Record, 
 		}
 	}
 	return all, nil
+}
+
+// Each implements watcher.Census.
+func (s *Store) Each(ctx context.Context, f func(watcher.Record) error) error {
+	s.mu.Lock()
+	refs := slices.Sorted(maps.Keys(s.looks))
+	s.mu.Unlock()
+	for some := range slices.Chunk(refs, pageRows) {
+		page := slices.DeleteFunc(s.recordsOf(some), func(r watcher.Record) bool { return r.Asleep })
+		if err := s.fillStates(ctx, page); err != nil {
+			return err
+		}
+		for _, r := range page {
+			if err := f(r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (s *Store) recordsOf(refs []string) []watcher.Record {

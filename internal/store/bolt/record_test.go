@@ -107,3 +107,17 @@ func TestWishesUnite(t *testing.T) {
 		t.Error("the caller's target is shared")
 	}
 }
+
+func TestARecordFromTheFutureWaitsWhatIsLeftFromNow(t *testing.T) {
+	const minute, day = int64(time.Minute), int64(24 * time.Hour)
+	l := &look{lastLook: 1000*minute + day, lastGood: 1000*minute + day, due: 1015*minute + day}
+	l.notFromTheFuture(1000 * minute)
+	if l.due != 1015*minute || l.lastLook != 1000*minute || l.lastGood != 1000*minute {
+		t.Errorf("after the clock was set back a day: due %d, last look %d, good %d", l.due/minute, l.lastLook/minute, l.lastGood/minute)
+	}
+	l = &look{lastLook: 990 * minute, lastGood: 980 * minute, due: 1005 * minute}
+	before := *l
+	if l.notFromTheFuture(1000 * minute); *l != before {
+		t.Errorf("a record of the past was changed: %+v", l)
+	}
+}

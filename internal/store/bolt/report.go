@@ -24,6 +24,9 @@ func (s *Store) Report(ctx context.Context, rs []watcher.Result) ([]watcher.Verd
 		o.apply()
 		return o.verdicts, nil
 	}
+	if err := s.refused(); err != nil {
+		return nil, fmt.Errorf("report %d looks: %w", len(rs), err)
+	}
 	if err := s.commit(ctx, o); err != nil {
 		return nil, fmt.Errorf("report %d looks: %w", len(rs), err)
 	}
@@ -95,6 +98,9 @@ func (o *reportOp) taken(f func(*watcher.Result, *look) error) error {
 
 func (o *reportOp) stage(tx *bbolt.Tx) error {
 	o.rows = nil
+	if err := o.store.refused(); err != nil {
+		return err
+	}
 	o.store.mu.Lock()
 	o.reserve()
 	o.store.mu.Unlock()

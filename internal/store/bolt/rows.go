@@ -3,6 +3,7 @@ package bolt
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -14,6 +15,7 @@ import (
 type row struct {
 	id, lane     string
 	thread, slot string
+	group        string
 	holdFor      string
 	order        uint64
 	created      int64
@@ -25,11 +27,13 @@ type row struct {
 	until        int64  // when that claim ends by itself; 0: none
 	busy         bool   // a transaction about it is under way
 	broken       bool   // its value in the file is damaged: never handed out
+	// party are the rows of its last claim, itself too; nil: itself alone.
+	party []*row
 }
 
 func newRow(st *storedRow) *row {
 	r := &row{
-		id: st.ID, lane: st.Lane(), thread: st.Thread, slot: st.Slot, holdFor: st.HoldFor,
+		id: st.ID, lane: st.Lane(), thread: st.Thread, slot: st.Slot, group: st.Group, holdFor: st.HoldFor,
 		order: st.Order, created: nanos(st.CreatedAt), hold: nanos(st.Hold), nextAt: nanos(st.NextAt),
 		failures: st.Failures, token: st.Token,
 	}
@@ -39,7 +43,21 @@ func newRow(st *storedRow) *row {
 	return r
 }
 
-func (r *row) due() int64 { return max(r.hold, r.nextAt) }
+// farAhead is more than any hold, schedule or snooze lasts. A time further
+// ahead was written by a clock that has been set back since, and counts as
+// come: early is better than a year late.
+const farAhead = int64(31 * 24 * time.Hour)
+
+func (r *row) due(now int64) int64 { return max(timely(r.hold, now), timely(r.nextAt, now)) }
+
+func timely(at, now int64) int64 {
+	if at > now+farAhead {
+		return now
+	}
+	return at
+}
+
+func (r *row) held(now int64) bool { return timely(r.hold, now) > now }
 
 func (r *row) claimed(now int64) bool { return r.busy || r.until > now }
 
@@ -66,6 +84,7 @@ func (s *Store) addRow(r *row) {
 	i, _ := slices.BinarySearchFunc(l.rows, r.order, byOrder)
 	l.rows = slices.Insert(l.rows, i, r)
 	s.rows[r.id] = r
+	s.noteWave(r.lane, r.group, r.holdFor, r.hold)
 }
 
 // removeRow takes out a row that no longer waits. mu is held.
@@ -75,6 +94,7 @@ func (s *Store) removeRow(r *row) {
 		l.rows = slices.Delete(l.rows, i, i+1)
 	}
 	delete(s.rows, r.id)
+	s.forgetWave(r)
 }
 
 func byOrder(r *row, order uint64) int { return cmp.Compare(r.order, order) }

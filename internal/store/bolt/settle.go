@@ -104,15 +104,15 @@ func (o *settleOp) reserve() {
 		m := &move{Step: step, row: w}
 		w.busy = true
 		if w.slot != "" {
-			m.hold(s.lanes[w.lane].rows)
+			m.hold()
 		}
 		o.moves = append(o.moves, m)
 	}
 }
 
 // hold makes the rows busy that share the move's claim.
-func (m *move) hold(rows []*row) {
-	for _, w := range rows {
+func (m *move) hold() {
+	for _, w := range m.row.party {
 		if w != m.row && w.token == m.Token && w.until != 0 && !w.busy {
 			w.busy = true
 			m.held = append(m.held, w)
@@ -188,6 +188,9 @@ func (o *settleOp) supersede(tx *bbolt.Tx, m *move, t tally) (covered []storedRo
 func (o *settleOp) change(st *storedRow, m *move) {
 	st.State, st.Reason, st.NextAt = m.State, m.Reason, m.NextAt
 	st.Token, st.Failures = m.Token, m.Failures
+	if !m.Hold.IsZero() {
+		st.Hold, st.HoldFor = m.Hold, m.HoldFor
+	}
 	if m.Attempt != nil {
 		st.Attempts = append(st.Attempts, *m.Attempt)
 		st.Attempts = st.Attempts[max(0, len(st.Attempts)-keptAttempts):]
@@ -242,6 +245,10 @@ func (o *settleOp) apply() {
 			s.removeRow(w)
 		}
 		m.row.nextAt, m.row.failures = nanos(m.NextAt), m.Failures
+		if !m.Hold.IsZero() {
+			s.forgetWave(m.row)
+			m.row.hold, m.row.holdFor = nanos(m.Hold), m.HoldFor
+		}
 		if m.Attempt != nil {
 			m.row.tried = nanos(m.Attempt.At)
 		}
@@ -259,9 +266,9 @@ func (o *settleOp) apply() {
 
 // free ends the claim of a move's rows.
 func (m *move) free() {
-	m.row.busy, m.row.until = false, 0
+	m.row.busy, m.row.until, m.row.party = false, 0, nil
 	for _, w := range m.held {
-		w.busy, w.until = false, 0
+		w.busy, w.until, w.party = false, 0, nil
 	}
 }
 

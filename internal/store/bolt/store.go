@@ -13,13 +13,14 @@ import (
 	"go.etcd.io/bbolt"
 
 	"basewatch/internal/outbox"
+	"basewatch/internal/store/boltfile"
 	"basewatch/watcher"
 )
 
 // The errors that callers tell apart.
 var (
 	// ErrLocked: another process has the file.
-	ErrLocked = errors.New("another process has it open (a running daemon, probably)")
+	ErrLocked = boltfile.ErrLocked
 	// ErrReadOnly: the store was opened with Options.ReadOnly.
 	ErrReadOnly = errors.New("the store is open for reading only")
 	// ErrClosed: Close was called.
@@ -30,11 +31,11 @@ var (
 // they return ErrClosed. What changes something returns ErrReadOnly when the
 // store was opened for reading.
 type Store struct {
-	db      *bbolt.DB
-	opts    Options
-	log     *slog.Logger
-	created bool
-	plan    atomic.Pointer[func(watcher.Event) []outbox.Delivery]
+	db    *bbolt.DB
+	opts  Options
+	log   *slog.Logger
+	found boltfile.Found // at the path, before Open
+	plan  atomic.Pointer[func(watcher.Event) []outbox.Delivery]
 
 	// write is held over each transaction and what it does to memory; a
 	// channel so that waiting for it can be cancelled. Taken before mu.
@@ -50,18 +51,25 @@ type Store struct {
 	token   uint64 // the last one given, to targets and rows alike
 	rows    map[string]*row
 	lanes   map[string]*lane
-	wrote   time.Time // when a transaction last ended
-	failed  error     // how, when not well
+	waves   map[string]int64 // lane and group → until when rows are held for it
+	wrote   time.Time        // when a transaction last ended
+	failed  error            // how, when not well
+	outage  outage
+
+	alarm chan struct{} // wakes the keeper: the disk has refused a write
 
 	closed   atomic.Bool
 	closing  sync.Once
 	closeErr error
 	stop     context.CancelFunc
-	stopped  chan struct{} // closed when the flusher has ended
+	running  sync.WaitGroup // the flusher and the keeper
 }
 
 // Created reports whether Open made the file.
-func (s *Store) Created() bool { return s.created }
+func (s *Store) Created() bool { return s.found != boltfile.Present }
+
+// Lost reports whether Open made the file in the place of one that was lost.
+func (s *Store) Lost() bool { return s.found == boltfile.Lost }
 
 // Path is the file's path as it was given.
 func (s *Store) Path() string { return s.opts.Path }
@@ -77,14 +85,34 @@ func (s *Store) SetPlan(plan func(watcher.Event) []outbox.Delivery) { s.plan.Sto
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.stop()
-		<-s.stopped
+		s.running.Wait()
 		s.write <- struct{}{}
 		defer func() { <-s.write }()
 		s.closed.Store(true)
-		flushed := s.flush()
-		s.closeErr = errors.Join(flushed, s.db.Close())
+		s.closeErr = errors.Join(s.lastWrites(), s.db.Close())
 	})
 	return s.closeErr
+}
+
+// lastWrites leaves the file in order. On a disk that takes no writes the looks
+// that are unwritten will be made again: that is no reason to fail.
+func (s *Store) lastWrites() error {
+	if s.opts.ReadOnly {
+		return nil
+	}
+	if err := s.flush(); err != nil {
+		s.mu.Lock()
+		ailing := s.outage.on()
+		s.mu.Unlock()
+		if !ailing {
+			return err
+		}
+		s.log.Warn("stopped without writing down the latest unchanged looks; they are made again", "path", s.opts.Path, "err", err)
+	}
+	if err := boltfile.Closed(s.opts.Path); err != nil {
+		s.log.Warn("the store will be checked at the next start", "path", s.opts.Path, "err", err)
+	}
+	return nil
 }
 
 func (s *Store) usable(ctx context.Context) error {
@@ -133,8 +161,10 @@ func (s *Store) exclusive(ctx context.Context) (release func(), err error) {
 	return func() { <-s.write }, nil
 }
 
-// update runs one durable transaction. write is held.
+// update runs one durable transaction. write is held. What the disk refuses,
+// and not fn, begins an outage.
 func (s *Store) update(fn func(tx *bbolt.Tx) error) (err error) {
+	var wrong error // what fn found
 	defer func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -142,10 +172,19 @@ func (s *Store) update(fn func(tx *bbolt.Tx) error) (err error) {
 	}()
 	defer s.survive(&err)
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	if err := s.db.Update(fn); err != nil {
-		return fmt.Errorf("store %s: %w", s.opts.Path, err)
+	err = s.db.Update(func(tx *bbolt.Tx) error {
+		wrong = fn(tx)
+		return wrong
+	})
+	if err == nil {
+		return nil
 	}
-	return nil
+	err = fmt.Errorf("store %s: %w", s.opts.Path, err)
+	s.log.Info("DBG", "err", err, "wrong", wrong, "stack", string(debug.Stack())[:0])
+	if wrong == nil {
+		s.refusedByDisk(err)
+	}
+	return err
 }
 
 // view runs one short reading transaction: no call to anybody within.

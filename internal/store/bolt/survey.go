@@ -32,8 +32,8 @@ func survey(rows []*row, now int64, all bool) (picks []pick, nextDue int64) {
 		if r.broken || blocked(threads, r, now) {
 			continue
 		}
-		nextDue = min(nextDue, cmp.Or(max(r.due(), r.until), r.created))
-		if r.claimed(now) || !all && r.due() > now {
+		nextDue = min(nextDue, cmp.Or(max(r.due(now), r.until), r.created))
+		if r.claimed(now) || !all && r.due(now) > now {
 			continue
 		}
 		if i, ok := heads[r.slot]; ok && r.slot != "" {

@@ -32,7 +32,7 @@ func drawRows(t *rapid.T) []*row {
 func wanted(rows []*row, all bool) (out []pick) {
 	sound := slices.DeleteFunc(slices.Clone(rows), func(r *row) bool { return r.broken })
 	may := func(r *row) (pick, bool) {
-		if r.claimed(surveyNow) || !all && r.due() > surveyNow {
+		if r.claimed(surveyNow) || !all && r.due(surveyNow) > surveyNow {
 			return pick{}, false
 		}
 		p := pick{head: r}

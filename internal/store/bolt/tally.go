@@ -16,6 +16,8 @@ const (
 	metaEpoch  = "epoch"  // how often the store was opened for writing
 	metaCounts = "counts" // tally of settled deliveries
 	metaProbe  = "probe"  // when Writable last tried
+	metaLost   = "lost"   // when the file took the place of a lost one, until that is told
+	metaOutage = "outage" // a failing of the disk that people were told of, until its end is told too
 )
 
 // tally counts settled deliveries by state, or what a transaction adds to that.
@@ -110,6 +112,9 @@ func (s *Store) Writable(ctx context.Context) error {
 func (s *Store) lastWrite() (fresh bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.outage.on() {
+		return true, s.outage.err // the keeper tries
+	}
 	age := time.Since(s.wrote)
 	if s.failed != nil {
 		return age < illFor, s.failed

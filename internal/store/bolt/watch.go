@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"context"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -40,6 +41,23 @@ func (s *Store) Watch(ctx context.Context, source string, ts []watcher.Target) e
 		return err
 	}
 	defer release()
+	if s.orphaned(source) {
+		wants = nil
+	}
+	if err := s.setTargets(ctx, source, wants); err != nil {
+		return err
+	}
+	for _, orphan := range s.orphans() {
+		if err := s.setTargets(ctx, orphan, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setTargets makes wants the whole set of a source, in one transaction. write
+// is held.
+func (s *Store) setTargets(ctx context.Context, source string, wants map[string]want) error {
 	moves, err := s.targetMoves(source, wants)
 	if err != nil || len(moves) == 0 {
 		return err
@@ -51,6 +69,31 @@ func (s *Store) Watch(ctx context.Context, source string, ts []watcher.Target) e
 	s.applyTargets(moves)
 	s.onTargets()
 	return nil
+}
+
+// orphaned reports the source of a family that sleeps, or is not known.
+func (s *Store) orphaned(source string) bool {
+	ref, ok := watcher.FamilyOf(source)
+	if !ok {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	family := s.looks[ref]
+	return family == nil || family.asleep()
+}
+
+// orphans are the sources of families that sleep and still have targets.
+func (s *Store) orphans() []string {
+	s.mu.Lock()
+	sources := make(map[string]bool)
+	for _, c := range s.configs {
+		for source := range c.Sources {
+			sources[source] = true
+		}
+	}
+	s.mu.Unlock()
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(sources)), func(source string) bool { return !s.orphaned(source) })
 }
 
 // targetMoves compares a source's wishes with what is known; it changes
@@ -176,6 +219,7 @@ func (s *Store) recall(tx *bbolt.Tx, l *look) (other string) {
 	payload, err := get(tx, looksBucket, []byte(l.ref))
 	if err == nil && payload != nil {
 		if other, err = l.decode(payload); err == nil {
+			l.notFromTheFuture(time.Now().UnixNano())
 			return other
 		}
 	}

@@ -64,7 +64,7 @@ func (b *bench) equal(what string, got, want any) {
 
 // plan tells people (one slot per image) and a machine (each event) of changes,
 // and only the machine of all else. A change with a label app rebuilds that one
-// alone, whatever the image.
+// alone, whatever the image; one with a label group joins that group's wave.
 func plan(e watcher.Event) []outbox.Delivery {
 	machine := outbox.Delivery{Receiver: "hook", Route: "default"}
 	if e.Kind != watcher.Changed {
@@ -72,6 +72,11 @@ func plan(e watcher.Event) []outbox.Delivery {
 	}
 	if apps := e.Labels["app"]; len(apps) == 1 {
 		return []outbox.Delivery{{Receiver: "ci", Dependent: apps[0], Slot: "ci|" + apps[0]}}
+	}
+	if groups := e.Labels["group"]; len(groups) == 1 {
+		return []outbox.Delivery{{Receiver: "slack", Address: "#shop", Route: "route[1]",
+			Hold: e.At.Add(time.Minute), HoldFor: "wave", Group: "wave:" + groups[0],
+			Window: []string{"Mon-Fri 08:00-19:00 UTC", "Sat 10:00-12:00 UTC"}}}
 	}
 	people := outbox.Delivery{Receiver: "slack", Address: "#shop", Route: "route[1]", Slot: "slack:#shop|" + e.Ref}
 	if e.CatchUp {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"basewatch/internal/outbox"
+	"basewatch/internal/store"
 	"basewatch/watcher"
 )
 
@@ -33,6 +34,7 @@ type Store interface {
 	Retry(ctx context.Context, receiverOrLane string, ids []string) (int, error)
 	Counts(ctx context.Context) (outbox.Counts, error)
 	Writable(ctx context.Context) error
+	Prune(ctx context.Context) (store.Pruned, error)
 	Close() error
 }
 
@@ -57,8 +59,8 @@ func Run(t *testing.T, newPlace func(t *testing.T) Place) {
 		tests []promise
 	}{
 		{"claims", claimTests()}, {"reports", reportTests()}, {"watch", watchTests()},
-		{"deliveries", deliveryTests()}, {"slots", slotTests()}, {"threads", threadTests()},
-		{"lanes", laneTests()}, {"reads", readTests()}, {"durable", durableTests()},
+		{"deliveries", deliveryTests()}, {"slots", slotTests()}, {"holds", holdTests()}, {"threads", threadTests()},
+		{"lanes", laneTests()}, {"reads", readTests()}, {"durable", durableTests()}, {"prune", pruneTests()},
 	}
 	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {

@@ -1,0 +1,4 @@
+package watcher
+
+// RebuiltAt is for tests.
+var RebuiltAt = rebuiltAt //nolint:gochecknoglobals // the usual door for tests
