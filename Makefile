@@ -23,7 +23,7 @@ FUZZTIME ?= 1m
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
 test: programs lint ## all that must pass: set-up, format, vet, lint, tests with the race detector
@@ -58,6 +58,16 @@ fuzz: ## every fuzz target for FUZZTIME (1m)
 			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")"; \
 		done; \
 	done
+
+# How much `make reliability` does; see docs/reliability.md.
+CHANGES ?= 1000
+KILLS   ?= 100
+SEED    ?= 20261122
+
+.PHONY: reliability
+reliability: ## kill -9 of the built binary, KILLS times during CHANGES changes, by SEED
+	BASEWATCH_CHANGES=$(CHANGES) BASEWATCH_KILLS=$(KILLS) BASEWATCH_SEED=$(SEED) \
+		$(GO) test -count=1 -timeout 60m -run '^TestKillsLoseNoChange$$' -v ./cmd/basewatch
 
 .PHONY: bench
 bench: ## every benchmark, with allocations

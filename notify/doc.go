@@ -3,6 +3,8 @@
 //
 //   - [Slack], kind "slack": Block Kit, over an incoming webhook or, with a bot
 //     token, into any channel and with one thread per change.
+//   - [Email], kind "email": mail as text and HTML, through one server.
+//   - [Chat], kind "chat": any service that shoutrrr knows, in plain text.
 //   - [Webhook], kind "webhook": a signed CloudEvent.
 //   - [Log], kind "log": one line.
 //
@@ -11,7 +13,8 @@
 // sort of event). Then each receiver renders and sends it: Slack's blocks are
 // made in slack_blocks.go and sent in slack_hook.go and slack_api.go. The
 // machine's view of an event is made in cloudevent.go and shared by webhook
-// and log.
+// and log. Where the user wrote templates, these make title and body of
+// [Fields] (template.go, fields.go).
 //
 // What every receiver here promises, beyond the contract of outbox.Receiver:
 // one delivery is one request (two when a rotated secret or a lost thread asks

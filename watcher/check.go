@@ -94,7 +94,7 @@ func (l *Loop) claimNow(ctx context.Context, h *host, ref string) (Claim, error)
 		again := time.Now().Add(checkRetry)
 		why := fmt.Errorf("%s: not watched, or being looked at right now", ref)
 		if n, at := l.cfg.Registry.Allowance(h.name); n <= 0 {
-			again, why = later(at, time.Now().Add(shortest)), waitError(h.name, at)
+			again, why = later(at, time.Now().Add(shortest)), h.waitError(at)
 		} else {
 			r := ClaimRequest{Host: h.name, Max: 1, TTL: claimTTL, Refs: []string{ref}}
 			claims, err := l.cfg.Store.Claim(ctx, r)

@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"fmt"
 	"sync"
 	"time"
 )
@@ -195,4 +196,15 @@ func (h *host) endPass(now time.Time, drained bool) (over, forGood bool, undo fu
 		return true, false, undo
 	}
 	return false, false, undo
+}
+
+// waitError is why no look is made before then: the host asked for it, or our
+// own ceiling wants it, which says nothing about the host.
+func (h *host) waitError(until time.Time) error {
+	if _, paused := h.paused(time.Now()); paused {
+		return &LookError{Problem: Throttled, RetryAt: until,
+			Err: fmt.Errorf("%s: the registry wants no request before %s", h.name, until.UTC().Format(time.RFC3339))}
+	}
+	return &LookError{Problem: Throttled, RetryAt: until, Paced: true,
+		Err: fmt.Errorf("%s: its ceiling of requests a minute allows no look before %s", h.name, until.UTC().Format(time.RFC3339))}
 }

@@ -24,7 +24,7 @@ func (l *Loop) look(ctx context.Context, h *host, c Claim) (m made) {
 		}
 	}()
 	if until, paused := h.paused(time.Now()); paused {
-		return l.putOff(ctx, h, c, waitError(h.name, until))
+		return l.putOff(ctx, h, c, h.waitError(until))
 	}
 	start := time.Now()
 	found, state, storeErr := l.ask(ctx, c)
@@ -151,11 +151,6 @@ func outcome(c Claim, found Look) string {
 }
 
 func isThrottled(err error) bool { return err != nil && ProblemOf(err) == Throttled }
-
-func waitError(host string, until time.Time) error {
-	return &LookError{Problem: Throttled, RetryAt: until,
-		Err: fmt.Errorf("%s: the registry wants no request before %s", host, until.UTC().Format(time.RFC3339))}
-}
 
 // notGone makes sure that an index that cannot be read is not taken for a tag
 // that is not there: its HEAD has just answered.

@@ -472,6 +472,19 @@ func TestNextAtIsTheNextPollOrWhenPendingMayClose(t *testing.T) {
 	}
 }
 
+// TestPullsThatMustWaitPutOffNoLook: where a tag points is still asked for in
+// its interval, also while something is pending.
+func TestPullsThatMustWaitPutOffNoLook(t *testing.T) {
+	s := newStory(one)
+	s.play(t, []step{{at: "0m", see: "amd64=A"}})
+	now := start.Add(time.Hour)
+	l := watcher.Look{Err: &watcher.LookError{Problem: watcher.Throttled, Err: errors.New("429"), RetryAt: now.Add(5 * time.Hour), PullsOnly: true}}
+	next, events, _ := watcher.Settle(s.state, l, now, s.target, s.policy)
+	if next.NextAt.After(now.Add(s.target.Every*11/10)) || next.Health.Failures > 0 || len(events) > 0 {
+		t.Errorf("next look at %v, %d failures, %d events", next.NextAt, next.Health.Failures, len(events))
+	}
+}
+
 func TestARegistrysRetryAtIsObeyed(t *testing.T) {
 	s := newStory(one)
 	s.play(t, []step{{at: "0m", see: "amd64=A"}})

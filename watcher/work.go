@@ -107,7 +107,7 @@ func (w *worker) wait(ctx context.Context, again time.Time) (time.Duration, erro
 		return 0, err
 	}
 	for _, c := range claims {
-		w.send(w.loop.putOff(ctx, w.host, c, waitError(w.host.name, again)))
+		w.send(w.loop.putOff(ctx, w.host, c, w.host.waitError(again)))
 	}
 	if len(claims) > 0 {
 		return 0, nil

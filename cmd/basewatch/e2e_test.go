@@ -77,6 +77,17 @@ func (d *daemon) command(args ...string) *exec.Cmd {
 // start runs the daemon until the end of the test and waits until it answers.
 func (d *daemon) start() {
 	d.t.Helper()
+	d.spawn()
+	d.t.Cleanup(d.kill)
+	d.eventually("the daemon answers", func() bool {
+		_, err := d.client().Status(d.t.Context())
+		return err == nil
+	})
+}
+
+// spawn runs the daemon and does not wait for it.
+func (d *daemon) spawn() {
+	d.t.Helper()
 	d.cmd = d.command("run")
 	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
 	if err := d.cmd.Start(); err != nil {
@@ -84,11 +95,6 @@ func (d *daemon) start() {
 	}
 	d.exit = make(chan error, 1)
 	go func(cmd *exec.Cmd, exit chan<- error) { exit <- cmd.Wait() }(d.cmd, d.exit)
-	d.t.Cleanup(d.kill)
-	d.eventually("the daemon answers", func() bool {
-		_, err := d.client().Status(d.t.Context())
-		return err == nil
-	})
 }
 
 // kill is kill -9: no chance to write anything down.

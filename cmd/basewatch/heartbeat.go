@@ -189,7 +189,7 @@ func (b *heartbeat) ping(ctx context.Context, c HeartbeatConfig) error {
 	if err != nil {
 		return outbound.Redact(err)
 	}
-	outbound.Drain(resp.Body)
+	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return fmt.Errorf("GET %s: %s", u.Host, resp.Status)
 	}

@@ -108,8 +108,8 @@ func (s *chatSettings) Receiver(o notify.Options, _ io.Writer) (outbox.Receiver,
 // useSwitchboard lets chat receivers send through clients of their own: see
 // [notify.Switchboard]. Called again it does nothing.
 func useSwitchboard() {
-	if _, ok := http.DefaultTransport.(*notify.Switchboard); !ok {
-		http.DefaultTransport = notify.NewSwitchboard(http.DefaultTransport)
+	if _, ok := http.DefaultTransport.(*notify.Switchboard); !ok { //nolint:forbidigo // so that chat does not use it
+		http.DefaultTransport = notify.NewSwitchboard(http.DefaultTransport) //nolint:forbidigo // the same
 	}
 }
 

@@ -46,6 +46,8 @@ var (
 		rooms   []string
 	}{
 		{"github.com/slack-go/", []string{"notify"}},
+		{"github.com/nicholas-fedor/shoutrrr", []string{"notify"}},
+		{"github.com/wneessen/go-mail", []string{"notify"}},
 		{"github.com/google/go-github/", []string{"rebuild"}},
 		{"go.etcd.io/bbolt", []string{"internal/store"}},
 		{"github.com/jackc/pgx/", []string{"internal/store"}},

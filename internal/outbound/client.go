@@ -36,23 +36,20 @@ func NewClient(o Options) (*http.Client, error) {
 	}
 	d := newDialer(o, px.addresses)
 	timeout := orElse(o.Timeout, defaultTimeout)
-	return &http.Client{
-		Timeout:       timeout,
-		CheckRedirect: redirectPolicy(o.Redirects),
-		Transport: &http.Transport{
-			Proxy:                  px.forRequest(d.admitLiteral),
-			DialContext:            d.dial,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
-			TLSHandshakeTimeout:    handshakeTimeout,
-			DisableCompression:     true,
-			ForceAttemptHTTP2:      true,
-			HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
-			MaxIdleConnsPerHost:    orElse(o.Connections, defaultConnections),
-			IdleConnTimeout:        idleTimeout,
-			ResponseHeaderTimeout:  timeout,
-			MaxResponseHeaderBytes: maxHeaderBytes,
-		},
-	}, nil
+	transport := &http.Transport{
+		Proxy:                  px.forRequest(d.admitLiteral),
+		DialContext:            d.dial,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+		TLSHandshakeTimeout:    handshakeTimeout,
+		DisableCompression:     true,
+		ForceAttemptHTTP2:      true,
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
+		MaxIdleConnsPerHost:    orElse(o.Connections, defaultConnections),
+		IdleConnTimeout:        idleTimeout,
+		ResponseHeaderTimeout:  timeout,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+	}
+	return &http.Client{Timeout: timeout, CheckRedirect: redirectPolicy(o.Redirects), Transport: newProxyMask(transport, px)}, nil
 }
 
 // rootCAs are the system's roots and those of file, if any. Nil means the

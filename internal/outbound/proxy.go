@@ -15,6 +15,7 @@ import (
 type proxy struct {
 	pick      func(*url.URL) (*url.URL, error)
 	addresses []string // host:port, as they are dialed
+	secrets   [][]byte // their logins, in the forms in which they may come back
 }
 
 func newProxy(c Config) (proxy, error) {
@@ -29,34 +30,37 @@ func newProxy(c Config) (proxy, error) {
 		if u == "" {
 			continue
 		}
-		addr, err := proxyAddress(u)
+		at, addr, err := proxyAddress(u)
 		if err != nil {
 			return proxy{}, err
 		}
 		p.addresses = append(p.addresses, addr)
+		if at.User != nil {
+			p.secrets = append(p.secrets, loginForms(at.User)...)
+		}
 	}
 	return p, nil
 }
 
 // proxyAddress is where a proxy is dialed. Its error never shows the URL, which
 // may hold a password.
-func proxyAddress(raw string) (string, error) {
+func proxyAddress(raw string) (*url.URL, string, error) {
 	if !strings.Contains(raw, "://") {
 		raw = "http://" + raw
 	}
 	u, err := url.Parse(raw)
 	if err != nil || u.Hostname() == "" {
-		return "", fmt.Errorf("proxy: not a URL; write it as http://host:port")
+		return nil, "", fmt.Errorf("proxy: not a URL; write it as http://host:port")
 	}
 	ports := map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}
 	port, ok := ports[u.Scheme]
 	if !ok {
-		return "", fmt.Errorf("proxy: scheme %q of %s is not supported; use http, https or socks5", u.Scheme, u.Hostname())
+		return nil, "", fmt.Errorf("proxy: scheme %q of %s is not supported; use http, https or socks5", u.Scheme, u.Hostname())
 	}
 	if u.Port() != "" {
 		port = u.Port()
 	}
-	return net.JoinHostPort(u.Hostname(), port), nil
+	return u, net.JoinHostPort(u.Hostname(), port), nil
 }
 
 // forRequest is the transport's Proxy. What a proxy will carry is judged by

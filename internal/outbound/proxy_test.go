@@ -44,6 +44,26 @@ func TestRequestsGoThroughTheProxyButForThoseExempt(t *testing.T) {
 	}
 }
 
+func TestWhatARefusalRepeatsOfAProxysLoginIsHidden(t *testing.T) {
+	px := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusProxyAuthRequired)
+		_, _ = io.WriteString(w, "no: "+r.Header.Get("Proxy-Authorization")+" bot:hunter%2F2 hunter/2 end")
+	})
+	_, port, _ := net.SplitHostPort(px.Listener.Addr().String())
+	c := client(t, Options{
+		Host:   "registry.example.com",
+		Config: Config{Proxy: "http://bot:hunter%2F2@proxy.corp.example:" + port},
+		Dial:   names(px.Listener.Addr().String(), map[string]string{"proxy.corp.example": "127.0.0.1"}),
+	})
+	res, err := get(t, c, "http://registry.example.com/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := io.ReadAll(res.Body); err != nil || string(body) != "no: Basic *** *** *** end" {
+		t.Errorf("got %q, %v", body, err)
+	}
+}
+
 func TestAProxyCarriesNoRequestToAnInnerAddress(t *testing.T) {
 	px := serve(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("the proxy was asked for %s", r.URL) })
 	_, port, _ := net.SplitHostPort(px.Listener.Addr().String())

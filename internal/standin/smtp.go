@@ -195,7 +195,7 @@ func (m *Mail) talk(conn net.Conn) {
 
 func (t *mailTalk) handshake() bool {
 	secured := tls.Server(t.conn, &tls.Config{Certificates: []tls.Certificate{*t.config.Certificate}, MinVersion: tls.VersionTLS12})
-	if secured.Handshake() != nil {
+	if secured.HandshakeContext(context.Background()) != nil {
 		return false
 	}
 	t.conn, t.in, t.tls = secured, bufio.NewReaderSize(secured, maxMailLine), true

@@ -17,17 +17,18 @@ const smallBody = 64 << 10
 
 // readReply reads the body that the caller wants, or the beginning of the one
 // that says what is wrong.
-func (h *host) readReply(ctx context.Context, res *http.Response, w want) (*reply, error) {
+func (h *host) readReply(req *http.Request, res *http.Response, w want) (*reply, error) {
 	defer outbound.Drain(res.Body)
 	r := &reply{Response: res}
 	switch {
 	case res.Request != nil && res.Request.Method == http.MethodHead:
 		return r, nil
 	case res.StatusCode == http.StatusOK:
-		return r, h.readBody(ctx, r, w)
+		return r, h.readBody(req.Context(), r, w)
 	}
 	// An error's text is a help and no more: what can be read of it will do.
 	r.body, _ = io.ReadAll(io.LimitReader(res.Body, maxErrorBytes))
+	r.body = h.hidden(r.body, req)
 	return r, nil
 }
 

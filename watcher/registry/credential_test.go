@@ -164,3 +164,29 @@ func TestAHelperThatHangsFailsTheLookAndIsNotStartedTwice(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatARegistryRepeatsOfALoginIsNotTold: an answer that echoes the request
+// shows neither password, nor token, nor the proxy's password.
+func TestWhatARegistryRepeatsOfALoginIsNotTold(t *testing.T) {
+	echo := func(rw http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("Authorization") == "" {
+			return false
+		}
+		_, password, _ := r.BasicAuth()
+		rw.WriteHeader(http.StatusForbidden)
+		fmt.Fprintf(rw, `{"errors":[{"message":"refused: %s %s"}]}`, r.Header.Get("Authorization"), password)
+		return true
+	}
+	for _, auth := range []standin.Auth{standin.Basic, standin.Bearer} {
+		w := newWorld(t, standin.Behaviour{Auth: auth, Username: "bot", Password: "hunter2-canary", NoHead: true}, edit(login("bot", "hunter2-canary")))
+		w.Push(repoName, "1", linux)
+		w.Behave(func(b *standin.Behaviour) { b.Answer = echo })
+		_, err := w.us.Digest(t.Context(), tagRef)
+		wantProblem(t, err, watcher.Denied, "refused: ", "***")
+		for _, secret := range []string{"hunter2-canary", strings.TrimPrefix(basicHeader("bot", "hunter2-canary"), "Basic "), "stand-in-token"} {
+			if strings.Contains(err.Error(), secret) || strings.Contains(fmt.Sprint(w.us.Hosts()), secret) {
+				t.Errorf("auth %d: %q", auth, err)
+			}
+		}
+	}
+}

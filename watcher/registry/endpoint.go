@@ -90,7 +90,7 @@ func conclude(ref string, failures []error, upstream bool) error {
 	le := &watcher.LookError{Problem: watcher.ProblemOf(decisive), Err: fmt.Errorf("%s: %w", ref, decisive)}
 	var cause *watcher.LookError
 	if errors.As(decisive, &cause) {
-		le.RetryAt, le.PullsOnly = cause.RetryAt, cause.PullsOnly
+		le.RetryAt, le.PullsOnly, le.Paced = cause.RetryAt, cause.PullsOnly, cause.Paced
 	}
 	return le
 }

@@ -37,7 +37,7 @@ func filled(begin, unit, end string, n int) func() []byte {
 }
 
 func evils() map[string]evil {
-	bombed, fillers := bomb(), slices.Repeat([]string{"filler"}, 20_000)
+	bombed, fillers, spaces := bomb(), slices.Repeat([]string{"filler"}, 20_000), bytes.Repeat([]byte(" "), 4<<20-100)
 	return map[string]evil{
 		"a body without end": {answer: func(w http.ResponseWriter) {
 			for chunk := bytes.Repeat([]byte(" "), 64<<10); ; {
@@ -50,6 +50,11 @@ func evils() map[string]evil {
 			w.Header().Set("Content-Length", "10737418240")
 			_, _ = w.Write(make([]byte, 1<<20))
 		}, words: "longer than 4194304 bytes"},
+		"four megabytes that do not end at once": {answer: func(w http.ResponseWriter) {
+			_, _ = w.Write(spaces)
+			time.Sleep(20 * time.Millisecond) // all ten would hold theirs meanwhile
+			_, _ = w.Write(spaces[:1<<20])
+		}, words: "longer than"},
 		"a gzip bomb": {answer: func(w http.ResponseWriter) {
 			w.Header().Set("Content-Encoding", "gzip")
 			w.Header().Set("Content-Type", ociIndex)

@@ -65,6 +65,9 @@ func (g *gate) enter(ctx context.Context, kind Kind) error {
 		case err != nil:
 			g.wake()
 			return err
+		case wait > 0 && tooLittle(ctx, now.Add(wait)):
+			g.wake()
+			return g.tooLong(now, context.DeadlineExceeded)
 		case wait > 0:
 			g.unlocked(func() { sleep(ctx, wait) })
 		case g.inFlight >= g.limit:
@@ -76,12 +79,28 @@ func (g *gate) enter(ctx context.Context, kind Kind) error {
 	}
 }
 
-// tooLong is the end of a wait for a slot or for the next minute that took
-// longer than the look may take.
+// tooLittle reports that a request that begins then has no time for an answer.
+func tooLittle(ctx context.Context, then time.Time) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && deadline.Sub(then) < time.Second
+}
+
+// tooLong is the end of a wait that took longer than the look may take. When it
+// was for our own ceiling, that says nothing about the host.
 func (g *gate) tooLong(now time.Time, err error) error {
+	if half := len(g.window.times) / 2; len(g.window.times) == 0 || g.window.waitFor(max(1, half), now) == 0 {
+		return err // the ceiling is not what kept it: the host is slow
+	}
 	return &watcher.LookError{Problem: watcher.Throttled, Paced: true, RetryAt: now.Add(g.window.wait(now)), Err: fmt.Errorf(
 		"%s was not asked in time (%w): %d requests wait for %d in flight at once and %d a minute; raise per_minute under [registry.%q], or the interval",
 		g.host, err, g.waiting, g.max, len(g.window.times), g.host)}
+}
+
+// late is tooLong for a look that waited for another's token or challenge.
+func (g *gate) late(err error) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.tooLong(time.Now(), err)
 }
 
 // closedFor says how long no request of this kind may begin.
@@ -201,11 +220,8 @@ func (g *gate) allowance(burst int) (int, time.Time) {
 	if g.pausedUntil.After(now) {
 		return 0, g.pausedUntil
 	}
-	if n := g.window.free(burst, now) - g.waiting; n > 0 {
-		if len(g.window.times) > 0 {
-			n = (n + 1) / 2
-		}
-		return n, time.Time{}
+	if n := g.window.free(2*burst, now) - g.waiting; n > 0 {
+		return (n + 1) / 2, time.Time{}
 	}
 	// Not one by one: let a few come together.
 	ceiling := len(g.window.times)
@@ -251,6 +267,12 @@ func jitter(d time.Duration) time.Duration {
 func isFinal(err error) bool {
 	var le *watcher.LookError
 	return errors.As(err, &le)
+}
+
+// isPaced reports an error that [gate.tooLong] made.
+func isPaced(err error) bool {
+	var le *watcher.LookError
+	return errors.As(err, &le) && le.Paced
 }
 
 // opensAt is when the host may be asked again.

@@ -139,7 +139,7 @@ func (h *host) do(req *http.Request, kind Kind, w want) (*reply, error) {
 		res.Body = &openBody{ReadCloser: res.Body, closed: leave}
 		return &reply{Response: res}, nil
 	}
-	r, err := h.readReply(req.Context(), res, w)
+	r, err := h.readReply(req, res, w)
 	wait, asked := asksToWait(res, r.body)
 	switch {
 	case asked && outOfPulls(kind, r):

@@ -29,6 +29,7 @@ const (
 // *[watcher.LookError].
 func (h *host) persist(ctx context.Context, ask func() (*reply, error)) (*reply, error) {
 	var t tally
+	var before error
 	for {
 		r, err := ask()
 		if err == nil {
@@ -38,6 +39,10 @@ func (h *host) persist(ctx context.Context, ask func() (*reply, error)) (*reply,
 			h.failing.Store(0)
 			return r, nil
 		}
+		if before != nil && (ctx.Err() != nil || isPaced(err)) {
+			return nil, h.verdict(ctx, before) // what failed then says more than that no time is left
+		}
+		before = err
 		wait, again := t.next(err, h.tries())
 		if ctx.Err() != nil || !again {
 			return nil, h.verdict(ctx, err)

@@ -44,6 +44,11 @@ func (h *host) verdict(ctx context.Context, err error) error {
 	if isFinal(err) {
 		return err
 	}
+	if err == ctx.Err() { //nolint:errorlint // bare: it waited for others of ours, and nothing was asked
+		if late := h.gate.late(err); isFinal(late) {
+			return late
+		}
+	}
 	if ctx.Err() != nil {
 		return &watcher.LookError{Problem: watcher.Unreachable, Err: fmt.Errorf("%s was not asked to the end: %w", h.name, ctx.Err())}
 	}

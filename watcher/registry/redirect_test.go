@@ -12,8 +12,9 @@ import (
 	"basewatch/watcher"
 )
 
-// trap is a network in which one name leads to a forbidden address. Everything
-// that is sent there is noted.
+// trap is a network in which one name leads to a forbidden address: a name
+// under the registry's own, to which net/http would send its credentials along.
+// Everything that is sent there is noted.
 type trap struct {
 	*world
 	mu   sync.Mutex
@@ -27,7 +28,7 @@ func (p *trap) hits() []string {
 }
 
 // newTrap makes a world with a login, whose registry is public and in which
-// trap.example.com has the address at.
+// trap.registry.example.com has the address at.
 func newTrap(t *testing.T, at string, auth standin.Auth) *trap {
 	t.Helper()
 	p := &trap{world: newWorld(t, standin.Behaviour{Auth: auth, Username: "bot", Password: "hunter2"}, edit(login("bot", "hunter2")))}
@@ -40,7 +41,7 @@ func newTrap(t *testing.T, at string, auth standin.Auth) *trap {
 		t.Cleanup(s.Close)
 	}
 	us, err := New(p.us.config, Options{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
-		return p.net.DialContext(ctx, network, strings.Replace(address, "trap.example.com", host6(at), 1))
+		return p.net.DialContext(ctx, network, strings.Replace(address, "trap.registry.example.com", host6(at), 1))
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +63,7 @@ func host6(at string) string {
 // by the address itself.
 func TestNothingReachesAForbiddenAddressWhoeverNamesIt(t *testing.T) {
 	for _, at := range []string{"169.254.169.254", "127.0.0.1", "10.0.0.7", "100.100.100.200", "fd00:ec2::254"} {
-		for _, name := range []string{"trap.example.com", host6(at)} {
+		for _, name := range []string{"trap.registry.example.com", host6(at)} {
 			for what, match := range map[string]func(*http.Request) bool{
 				"HEAD":  func(r *http.Request) bool { return r.Method == http.MethodHead },
 				"GET":   func(r *http.Request) bool { return get(r) && strings.Contains(r.URL.Path, "/manifests/") },
@@ -125,7 +126,7 @@ func TestRedirectsLeadFiveHopsAndTakeNoCredentialAlong(t *testing.T) {
 	p := newTrap(t, "203.0.113.9", standin.Bearer)
 	p.Push(repoName, "1", linux)
 	p.Always(standin.Answer{Status: http.StatusFound, Match: func(r *http.Request) bool { return r.Header.Get("Authorization") != "" },
-		Header: map[string]string{"Location": "http://trap.example.com/away"}})
+		Header: map[string]string{"Location": "http://trap.registry.example.com/away"}})
 	_, _ = p.us.Digest(t.Context(), tagRef)
 	seen := p.hits()
 	if len(seen) == 0 {

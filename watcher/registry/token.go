@@ -66,7 +66,7 @@ func (t *tokens) get(ctx context.Context, repo string, fetch func() (token, erro
 			if e.err != nil && watcher.ProblemOf(e.err) == watcher.Denied {
 				e.renewAt = time.Now().Add(deniedFor)
 			}
-			e.abandoned = ctx.Err() != nil
+			e.abandoned = e.err != nil && ctx.Err() != nil
 			close(e.ready)
 			return e.header, e.err
 		}

@@ -17,6 +17,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, writeForEver(path))
 		os.Exit(1)
 	}
+	if list := os.Getenv(bolt.FilesVariable); list != "" {
+		bolt.CheckFiles(list)
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -180,7 +180,6 @@ func (s *Store) update(fn func(tx *bbolt.Tx) error) (err error) {
 		return nil
 	}
 	err = fmt.Errorf("store %s: %w", s.opts.Path, err)
-	s.log.Info("DBG", "err", err, "wrong", wrong, "stack", string(debug.Stack())[:0])
 	if wrong == nil {
 		s.refusedByDisk(err)
 	}

@@ -82,7 +82,10 @@ func Create(path string, network bool, fill func(tx *bbolt.Tx) error) (created b
 		return false, fmt.Errorf("put the new store in place: %w", err)
 	}
 	// The marker comes last: one without a file would tell of a loss.
-	return true, errors.Join(syncDir(dir), Mark(path))
+	if err := errors.Join(syncDir(dir), Closed(path)); err != nil {
+		return true, err
+	}
+	return true, syncDir(dir)
 }
 
 // initialize fills the empty file at path.

@@ -77,7 +77,7 @@ func Mark(path string) error {
 	if marked, err := Marked(path); marked || err != nil {
 		return err
 	}
-	if err := writeMarker(path, marker{Since: time.Now().UTC()}); err != nil {
+	if err := writeMarker(path, marker{}); err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
@@ -109,6 +109,9 @@ func Closed(path string) error {
 // written.
 func writeMarker(path string, m marker) error {
 	m.About = markerAbout
+	if m.Since.IsZero() {
+		m.Since = time.Now().UTC()
+	}
 	data, err := json.Marshal(m)
 	if err != nil {
 		return err

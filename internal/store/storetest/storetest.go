@@ -24,6 +24,7 @@ type Store interface {
 	watcher.Store
 	watcher.Passes
 	watcher.Hosts
+	watcher.Census
 
 	Outbox() outbox.Store
 	Records(ctx context.Context, refs ...string) ([]watcher.Record, error)

@@ -15,6 +15,9 @@ func watchTests() []promise {
 		{"a longer interval leaves the next look where it is", longerInterval},
 		{"other platforms end the quiet and the claim under way, also over a crash", otherPlatforms},
 		{"other labels change nothing else", otherLabels},
+		{"what a family found goes with it, and never comes without it", familySourceGoesWithIt},
+		{"what somebody names is more than a family's find", namedIsNoMember},
+		{"a census is of all that is awake, in order", censusInOrder},
 		{"a target that nothing can be looked at of is refused", refusedTargets},
 	}
 }
