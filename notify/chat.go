@@ -125,7 +125,7 @@ type chatAttempt struct {
 func (a *chatAttempt) attach(sender types.Service) {
 	switch s := sender.(type) {
 	case *discord.Service:
-		_ = s
+		s.HTTPClient, s.Sleeper = &http.Client{Transport: a}, noSleep{}
 	case interface{ SetHTTPClient(c *http.Client) }: // ntfy, pagerduty
 		s.SetHTTPClient(&http.Client{Transport: a})
 	case interface{ GetHTTPClient() *http.Client }: // gotify, mattermost

@@ -24,6 +24,7 @@ type auth struct {
 	creds  *credentials
 	tokens tokens
 	scheme atomic.Pointer[scheme] // nil: not known yet
+	last   atomic.Pointer[scheme] // the last that the host named, also when forgotten
 	scout  chan struct{}          // holds the request that finds out
 }
 
@@ -94,14 +95,18 @@ func (a *auth) learn(r *reply, repo string, used []string) {
 }
 
 func (a *auth) challenged(s scheme) {
-	old := a.scheme.Load()
-	if old != nil && s.kind == "" {
+	if a.scheme.Load() != nil && s.kind == "" {
 		return // a 401 that offers no way in takes none away
 	}
-	if a.scheme.Store(&s); old != nil && *old != s {
+	a.scheme.Store(&s)
+	if old := a.last.Swap(&s); old != nil && *old != s {
 		a.tokens.clear()
 	}
 }
+
+// forget makes the next request go bare, so that the host tells its challenge
+// again. Tokens are kept while that stays the same.
+func (a *auth) forget() { a.scheme.Store(nil) }
 
 // pickScheme prefers a token to a password with each request.
 func pickScheme(offers []challenge) scheme {

@@ -377,3 +377,48 @@ func TestAnAbandonedTokenFetchFailsNobodyElse(t *testing.T) {
 		}
 	})
 }
+
+// A host may move its token server, or be mended: the next look asks it anew
+// instead of asking the old one for ever.
+func TestATokenServerThatMovedIsFoundAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, standin.Behaviour{Auth: standin.Bearer, TokenTTL: time.Minute}, nil)
+		d := w.Push(repoName, "1", linux)
+		mustDigest(t, w.us, tagRef, d)
+		w.Behave(func(b *standin.Behaviour) {
+			b.Realm = "http://" + hostName + "/token2"
+			b.Answer = func(rw http.ResponseWriter, r *http.Request) bool {
+				switch r.URL.Path {
+				case "/token":
+					rw.WriteHeader(http.StatusUnauthorized)
+					return true
+				case "/token2":
+					r.URL.Path = "/token"
+				}
+				return false
+			}
+		})
+		time.Sleep(2 * time.Minute) // the token has expired
+		if _, err := w.us.Digest(t.Context(), tagRef); err == nil {
+			t.Fatal("the old token server still gives tokens")
+		}
+		mustDigest(t, w.us, tagRef, d)
+	})
+}
+
+// A host that wants a login we do not have costs one request a look.
+func TestAMissingLoginCostsOneRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, standin.Behaviour{Auth: standin.Basic, Username: "bot", Password: "hunter22"}, nil)
+		w.Push(repoName, "1", linux)
+		for range 3 {
+			_, err := w.us.Digest(t.Context(), tagRef)
+			if watcher.ProblemOf(err) != watcher.Denied {
+				t.Fatalf("got %v, want Denied", err)
+			}
+		}
+		if c := w.Counts(); c.Total() != 3 {
+			t.Errorf("3 looks cost %+v", c)
+		}
+	})
+}

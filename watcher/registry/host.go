@@ -187,9 +187,27 @@ func (h *host) send(ctx context.Context, c call) (*reply, error) {
 		if renewed || !h.auth.wanted() {
 			return nil, h.denied(r)
 		}
-		renewed = used != nil
+		if renewed = used != nil; renewed {
+			continue
+		}
+		have, err := h.auth.header(ctx, c.repo)
+		if err != nil {
+			return nil, h.unauthorized(err)
+		}
+		if have == nil {
+			return nil, h.denied(r) // it wants a login and there is none
+		}
 	}
 	return nil, h.denied(&reply{Response: &http.Response{StatusCode: http.StatusUnauthorized}})
+}
+
+// unauthorized is the end of a request that could not be authorized. Where the
+// host sends us for a token may have changed, so the next request asks it anew.
+func (h *host) unauthorized(err error) error {
+	if p := watcher.ProblemOf(err); p != watcher.Throttled {
+		h.auth.forget()
+	}
+	return err
 }
 
 func (h *host) once(ctx context.Context, c call) (*reply, []string, error) {
@@ -200,7 +218,7 @@ func (h *host) once(ctx context.Context, c call) (*reply, []string, error) {
 	defer done()
 	authorization, err := h.auth.header(ctx, c.repo)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, h.unauthorized(err)
 	}
 	r, err := h.do(h.request(ctx, c, authorization), c.kind, c.want)
 	if err == nil {
