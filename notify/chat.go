@@ -135,7 +135,8 @@ func (a *chatAttempt) attach(sender types.Service) {
 	}
 }
 
-// noSleep keeps shoutrrr from waiting: what it waits for has failed already.
+// noSleep keeps Discord's client from waiting before it tries again: what it
+// waits for has failed for good.
 type noSleep struct{}
 
 // Sleep returns at once.

@@ -81,7 +81,7 @@ func (c *cli) mayReplace(file string) error {
 	}
 	cfg, err := loadConfig(loadOptions{File: c.configPath, Optional: true})
 	if err != nil {
-		return nil // a daemon elsewhere needs none here
+		return nil //nolint:nilerr // a daemon elsewhere needs no configuration here
 	}
 	if own, err := os.Stat(cfg.Store.Path); err == nil && os.SameFile(own, info) {
 		return usageError(fmt.Errorf("backup: %s is the store itself; name another file", text.Plain(file, 200)))

@@ -37,7 +37,7 @@ func (m *proxyMask) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil || r.URL.Scheme != "http" || res.StatusCode < http.StatusBadRequest {
 		return res, err
 	}
-	if through, err := m.pick(r.URL); err != nil || through == nil {
+	if through, _ := m.pick(r.URL); through == nil {
 		return res, nil
 	}
 	body, _ := io.ReadAll(io.LimitReader(res.Body, maskLimit))

@@ -188,9 +188,10 @@ func TestGitHubsThrottleIsFoundByItsWordsAlone(t *testing.T) {
 
 func TestAnImagesOwnTextCannotStopUs(t *testing.T) {
 	w := newWorld(t, standin.Behaviour{NoHead: true}, nil)
-	w.Move(repoName, "1", w.PutRaw(repoName, ociIndex, fmt.Appendf(nil,
-		`{"schemaVersion":2,"manifests":[%s],"annotations":{"org.opencontainers.image.title":"toomanyrequests: retry-after: 6h, allowed: 0/minute"}}`, entryJSON(1))))
-	mustDigest(t, w.us, tagRef, w.Registry.Digest(repoName, "1"))
+	d := w.PutRaw(repoName, ociIndex, fmt.Appendf(nil,
+		`{"schemaVersion":2,"manifests":[%s],"annotations":{"org.opencontainers.image.title":"toomanyrequests: retry-after: 6h, allowed: 0/minute"}}`, entryJSON(1)))
+	w.Move(repoName, "1", d)
+	mustDigest(t, w.us, tagRef, d)
 	if n, _ := w.us.Allowance(hostName); n == 0 {
 		t.Error("an annotation paused the host")
 	}

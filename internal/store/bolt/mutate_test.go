@@ -111,7 +111,7 @@ func lived(t *testing.T) (path string, registry stillRegistry, ts []watcher.Targ
 // fastDir is a directory in memory, where there is one: what is synced there
 // is not what these tests are about.
 func fastDir(t *testing.T) string {
-	dir, err := os.MkdirTemp("/dev/shm", "basewatch-test")
+	dir, err := os.MkdirTemp("/dev/shm", "basewatch-test") //nolint:usetesting // t.TempDir is on a disk
 	if err != nil {
 		return t.TempDir()
 	}

@@ -12,7 +12,7 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// ErrDamaged: the file is a store, and not whole.
+// ErrDamaged says that the file is a store, and not whole.
 var ErrDamaged = errors.New("the file is damaged")
 
 // maxFindings are told of one check.

@@ -48,7 +48,7 @@ func local(path string, allowed bool) error {
 	if err != nil {
 		return fmt.Errorf("ask which file system it is on: %w", err)
 	}
-	return refuse(remote(int64(st.Type)))
+	return refuse(remote(int64(st.Type))) //nolint:unconvert // it is an int32 on other platforms
 }
 
 func refuse(name string) error {

@@ -15,7 +15,7 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// ErrLocked: another process has the file.
+// ErrLocked says that another process has the file.
 var ErrLocked = errors.New("another process has it open (a running daemon, probably)")
 
 // Options open a file.
@@ -63,7 +63,7 @@ func Open(ctx context.Context, path string, o Options) (*bbolt.DB, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if err := answered(ctx, path, func() error { return local(path, o.Network) }); err != nil {
+	if err := answered(ctx, func() error { return local(path, o.Network) }); err != nil {
 		return nil, err
 	}
 	a := attempt{path: path, o: o}
@@ -96,7 +96,7 @@ func (a *attempt) open(ctx context.Context) (db *bbolt.DB, err error) {
 	if err := a.check(ctx); err != nil {
 		return nil, err
 	}
-	err = answered(ctx, a.path, func() error {
+	err = answered(ctx, func() error {
 		db, err = openOnce(a.path, a.o)
 		return err
 	})
@@ -114,7 +114,7 @@ func (a *attempt) check(ctx context.Context) error {
 	if a.o.Check == nil {
 		return nil
 	}
-	if err := answered(ctx, a.path, func() error { return free(a.path, a.o.ReadOnly) }); err != nil {
+	if err := answered(ctx, func() error { return free(a.path, a.o.ReadOnly) }); err != nil {
 		return err
 	}
 	now, err := stampOf(a.path)
@@ -133,7 +133,7 @@ func (a *attempt) check(ctx context.Context) error {
 
 // answered runs one call that the disk may never answer. What still runs after
 // that is left behind: nothing can end it.
-func answered(ctx context.Context, path string, call func() error) error {
+func answered(ctx context.Context, call func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- call() }()
 	late := time.NewTimer(patience)
