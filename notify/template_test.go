@@ -127,7 +127,7 @@ func TestALongTemplateStaysWithinSlacksLimits(t *testing.T) {
 	w := standin.NewSlack("") // refuses what Slack refuses
 	c := DefaultSlackConfig()
 	c.WebhookURL = secret.Literal("https://hooks.slack.example.com/services/T0/B0/x")
-	c.Title, c.Body = "{{range 300}}<title>{{end}}", "{{range 3000}}*{{.}}* {{end}}\n{{range 1000}}line\n{{end}}"
+	c.Title, c.Body = "{{range 30}}<a long title>{{end}}", "{{range 60}}"+strings.Repeat("*word* ", 20)+"{{end}}\n{{range 60}}"+strings.Repeat("line\n", 20)+"{{end}}"
 	s, err := NewSlack(c, optionsTo(w))
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,8 @@
 package watcher_test
 
 import (
+	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,17 +69,41 @@ func TestTheNewestTagsOfAFamilyAreWatchedAndThoseThatFallOutSleep(t *testing.T) 
 	})
 }
 
+// writes counts the states that are reported.
+type writes struct {
+	watcher.Store
+	n atomic.Int32
+}
+
+func (w *writes) Report(ctx context.Context, rs []watcher.Result) ([]watcher.Verdict, error) {
+	for _, r := range rs {
+		if r.State != nil {
+			w.n.Add(1)
+		}
+	}
+	return w.Store.Report(ctx, rs)
+}
+
 func TestAnUnchangedFamilyWritesNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fixture) {
+		w := &writes{Store: f.store}
+		f.cfg.Store = w
+		f.loop = watcher.NewLoop(f.cfg)
 		f.watchFamily(2, "3.14-slim 3.13-slim")
 		f.run(3 * time.Hour)
 		c := f.state(pythons)
+		if n := w.n.Load(); n != 3 {
+			t.Errorf("%d states written for a family and two tags", n)
+		}
 		f.run(5 * time.Hour)
 		if looks := f.reg.looks(pythons); looks < 7 || looks > 10 {
 			t.Errorf("%d lists in eight hours", looks)
 		}
 		if now := f.state(pythons); !now.Quiet() || now.Family.Total != c.Family.Total || len(f.told(watcher.Baseline)) != 3 {
 			t.Errorf("%+v", now)
+		}
+		if n := w.n.Load(); n != 3 {
+			t.Errorf("%d states written in all", n)
 		}
 	})
 }

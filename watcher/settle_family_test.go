@@ -111,6 +111,11 @@ func TestAFamilyThatCannotBeListedIsToldAndKeepsWhatIsKnown(t *testing.T) {
 	if !s.state.Quiet() {
 		t.Errorf("%+v", s.state.Health)
 	}
+	for _, n := range s.notes {
+		if n.Kind == watcher.NoteQuiet {
+			t.Errorf("a list that is the same is in the history: %q", n.Text)
+		}
+	}
 }
 
 func TestNamesOfFamilies(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,32 +66,37 @@ func TestALaneThatDoesNothingWithWhatIsDueStopsTheHeartbeat(t *testing.T) {
 func TestTheHeartbeatAsksEachMinuteWhileAllIsWell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var network standin.MemNet
-		asked := 0
+		var asked atomic.Int64
 		server := standin.ServeOn(network.Listen("hc.example.com:80"), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			if r.Method != http.MethodGet || r.URL.Path != "/ping/canary" {
 				t.Errorf("%s %s", r.Method, r.URL)
 			}
-			asked++
+			asked.Add(1)
 		}))
 		defer server.Close()
 		var log strings.Builder
-		var sick error
+		var sick atomic.Bool
 		b := &heartbeat{
 			config: func() HeartbeatConfig {
 				return HeartbeatConfig{URL: secret.Literal("http://hc.example.com/ping/canary")}
 			},
-			pulse: func(context.Context) pulse { return pulse{Store: sick} },
-			dial:  network.DialContext, log: slog.New(slog.NewTextHandler(&log, nil)),
+			pulse: func(context.Context) pulse {
+				if sick.Load() {
+					return pulse{Store: errors.New("disk full")}
+				}
+				return pulse{}
+			},
+			dial: network.DialContext, log: slog.New(slog.NewTextHandler(&log, nil)),
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- b.run(ctx) }()
-		var got []int
-		for _, err := range []error{nil, errors.New("disk full"), nil} {
-			sick = err
+		var got []int64
+		for _, is := range []bool{false, true, false} {
+			sick.Store(is)
 			time.Sleep(10*time.Minute + time.Second)
 			synctest.Wait()
-			got = append(got, asked)
+			got = append(got, asked.Load())
 		}
 		server.Close()
 		time.Sleep(5 * time.Minute)
@@ -98,7 +104,7 @@ func TestTheHeartbeatAsksEachMinuteWhileAllIsWell(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		if diff := cmp.Diff([]int{10, 10, 20}, got); diff != "" {
+		if diff := cmp.Diff([]int64{10, 10, 20}, got); diff != "" {
 			t.Errorf("asked (-want +got):\n%s", diff)
 		}
 		if n := strings.Count(log.String(), "no heartbeat"); n != 2 || strings.Count(log.String(), "goes on") != 1 || strings.Contains(log.String(), "canary") {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,13 +25,13 @@ func TestMailAndChatAreToldAndTheHeartbeatGoesOn(t *testing.T) {
 		l := w.net.Listen("mail.example.com:25")
 		mail.Serve(l)
 		defer func() { _ = l.Close(); mail.Close() }()
-		var chat []string
-		beats := 0
+		var chat messages
+		var beats atomic.Int64
 		for _, s := range []*standin.Server{
-			standin.ServeOn(w.net.Listen("hc.example.com:80"), http.HandlerFunc(func(http.ResponseWriter, *http.Request) { beats++ })),
+			standin.ServeOn(w.net.Listen("hc.example.com:80"), http.HandlerFunc(func(http.ResponseWriter, *http.Request) { beats.Add(1) })),
 			standin.ServeOn(w.net.Listen("ntfy.example.com:80"), http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 				body, _ := io.ReadAll(r.Body)
-				chat = append(chat, r.Header.Get("Title")+"\n"+string(body))
+				chat.add(r.Header.Get("Title") + "\n" + string(body))
 				fmt.Fprint(rw, `{"id":"x"}`)
 			})),
 		} {
@@ -46,12 +48,12 @@ func TestMailAndChatAreToldAndTheHeartbeatGoesOn(t *testing.T) {
 		}
 		w.after(time.Hour)
 		for _, ref := range refs {
-			if n := strings.Count(strings.Join(chat, "\n"), ref+" changed"); n != 1 {
+			if n := strings.Count(chat.all(), ref+" changed"); n != 1 {
 				t.Errorf("the chat heard %d times of %s", n, ref)
 			}
 		}
-		if beats < 65 {
-			t.Errorf("%d heartbeats in 70 minutes", beats)
+		if n := beats.Load(); n < 65 {
+			t.Errorf("%d heartbeats in 70 minutes", n)
 		}
 		if n := len(mail.Messages()); n != 0 {
 			t.Errorf("%d mails came through", n)
@@ -69,6 +71,24 @@ func TestMailAndChatAreToldAndTheHeartbeatGoesOn(t *testing.T) {
 			}
 		}
 	})
+}
+
+// messages collects what a service was told.
+type messages struct {
+	mu   sync.Mutex
+	said []string
+}
+
+func (m *messages) add(s string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.said = append(m.said, s)
+}
+
+func (m *messages) all() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return strings.Join(m.said, "\n")
 }
 
 func (w *world) peopleConfig(rest string) {

@@ -187,8 +187,11 @@ func TestTwoThatCreateAtOnceMakeOneStore(t *testing.T) {
 				created <- false
 				return
 			}
-			created <- s.Created()
-			_ = s.Close()
+			made := s.Created()
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			created <- made
 		}()
 	}
 	makers := 0
