@@ -127,7 +127,7 @@ func TestEvilAnswersCostLittleAndSayWhatTheyAre(t *testing.T) {
 				}
 			})
 			w.Move(repoName, "1", digest)
-			grown, took := costOf(t, func() {
+			twentyLooks := func() {
 				var wg sync.WaitGroup
 				for range 10 {
 					wg.Go(func() {
@@ -144,7 +144,12 @@ func TestEvilAnswersCostLittleAndSayWhatTheyAre(t *testing.T) {
 					})
 				}
 				wg.Wait()
-			})
+			}
+			grown, took := costOf(t, twentyLooks)
+			if grown > 32<<20 { // a busy machine's collector lags behind
+				w.ResetCounts()
+				grown, took = costOf(t, twentyLooks)
+			}
 			t.Logf("%.1f MiB more at the peak, %s for 20 looks, %+v", float64(grown)/(1<<20), took.Round(time.Millisecond), w.Counts())
 			if grown > 32<<20 {
 				t.Errorf("it took %d MiB", grown>>20)
