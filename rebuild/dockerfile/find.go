@@ -203,6 +203,10 @@ func (f *finder) split() (found []Reference, open []Unresolved) {
 			continue
 		}
 		r := newReference(p.value.text)
+		if r.Image == "" { // "@", ":x": no build takes it
+			open = append(open, Unresolved{Written: p.written, Kind: p.kind, Line: p.value.line, Reason: "names no image"})
+			continue
+		}
 		r.Kind, r.Line = p.kind, p.value.holder(r.Digest)
 		found = append(found, r)
 	}

@@ -64,9 +64,6 @@ func (t Tag) Numbers() []uint64 {
 	return out
 }
 
-// Suffix is what the image is good for, with its dash: -slim, -alpine3.22.
-func (t Tag) Suffix() string { return t.suffix }
-
 // Prerelease reports a tag of something that is not released: 3.15.0a1.
 func (t Tag) Prerelease() bool { return t.pre != released }
 

@@ -110,10 +110,20 @@ func TestTagsOfTwoFamiliesHaveNoOrder(t *testing.T) {
 	for _, pair := range [][2]string{
 		{"3.13", "3.13.1"}, {"3.13-slim", "3.13-alpine"}, {"3.13", "v3.13"}, {"3", "20250108"}, {"latest", "3"},
 		{"bookworm", "noble"}, {"bookworm-20251103", "sid-20251103"}, {"21.0.9_10-jdk", "21.0.9.10-jdk"},
-		{"3.13-alpine3.21", "3.13-alpine3.22"}, {"edge", "edge"}, {"", ""},
+		{"3.13-alpine3.21", "3.13-alpine3.22"}, {"edge", "edge"}, {"", ""}, {"26-21", "26-22"}, {"3.13", "3.13-c"},
 	} {
 		if _, ok := Compare(pair[0], pair[1]); ok {
 			t.Errorf("%s and %s have an order", pair[0], pair[1])
+		}
+	}
+}
+
+func TestTwoSpellingsOfOneVersionHaveAnOrderToo(t *testing.T) {
+	for _, pair := range [][2]string{{"24.04", "24.4"}, {"8.5.0RC1", "8.5.0rc1"}, {"8.5.0-rc1", "8.5.0rc1"}} {
+		there, ok := Compare(pair[0], pair[1])
+		back, _ := Compare(pair[1], pair[0])
+		if !ok || there == 0 || sign(there) != -sign(back) {
+			t.Errorf("%s and %s: %d %v, the other way %d", pair[0], pair[1], there, ok, back)
 		}
 	}
 }
